@@ -1,0 +1,3 @@
+"""Self-hosted classification of customer-support tickets."""
+
+__version__ = "1.0.0"
