@@ -1,0 +1,175 @@
+"""``TicketClassifier``: one loaded, immutable model version, from text to labels, confidences and decisions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import repeat
+from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.models.artifacts import ArtifactError, ManifestCheck, read_verified, trust_any_manifest, verify
+from app.models.decisions import Decision
+from app.models.model_data import Head, ModelData, from_files
+from app.models.reference import Reference, read_reference
+from app.models.scorer import Scorer, Scores, softmax
+from app.models.self_test import SELF_TEST_NAME, check_self_test
+
+METADATA_NAME = "model_metadata.json"
+_MAX_ALTERNATIVES = 3
+# Tickets that are scored at once: more do not get quicker, and their numbers would leave the processor's cache.
+_BATCH_SIZE = 256
+
+
+# These three are tuples because batches make many of them, and frozen dataclasses take more than twice as long to make.
+class Alternative(NamedTuple):
+    label: str
+    confidence: float
+
+
+_alternative = partial(tuple.__new__, Alternative)
+
+
+class HeadPrediction(NamedTuple):
+    """The answer of one head; ``confidence`` is a calibrated probability, ``reasons`` say why it is not ``auto``."""
+
+    label: str
+    confidence: float
+    decision: Decision
+    reasons: tuple[str, ...]
+    alternatives: tuple[Alternative, ...]
+
+
+class Prediction(NamedTuple):
+    """The answers of all heads by name, and how many of the ticket's words the model does not know."""
+
+    heads: Mapping[str, HeadPrediction]
+    n_tokens: int
+    n_unknown_tokens: int
+
+    @property
+    def needs_review(self) -> bool:
+        return any(head.decision == "review" for head in self.heads.values())
+
+
+@dataclass(frozen=True, slots=True)
+class HeadColumn:
+    """What one head says of many tickets, in their order; each entry is what ``HeadPrediction`` has for one."""
+
+    labels: list[str]
+    confidences: list[float]
+    decisions: list[Decision]
+
+
+class TicketClassifier:
+    """A model version in memory; every method may be called from any thread."""
+
+    def __init__(self, model: ModelData, metadata: Mapping[str, object], reference: Reference | None = None) -> None:
+        # What drift is measured against; versions of before it was stored have none.
+        self.reference = reference
+        self.metadata = MappingProxyType(dict(metadata))
+        self.version = str(metadata["version"])
+        self.heads = tuple(head.name for head in model.heads)
+        self._heads = model.heads
+        self._scorer = Scorer(model)
+        ends = np.cumsum([len(head.labels) for head in model.heads])
+        self._columns = [slice(end - len(head.labels), end) for head, end in zip(model.heads, ends, strict=True)]
+
+    @classmethod
+    def load(cls, directory: str | Path, check_manifest: ManifestCheck = trust_any_manifest) -> Self:
+        """Verify every file of ``directory``, load the model, and let it pass its own test.
+
+        Raise ``ArtifactError`` when ``check_manifest`` refuses the manifest, when a file is missing or altered, or when
+        this machine computes other answers than the one that trained.
+        """
+        directory = Path(directory)
+        manifest = verify(directory, check_manifest)
+        try:
+            metadata = json.loads(bytes(read_verified(directory, manifest, METADATA_NAME)))
+            classifier = cls(from_files(directory, manifest), metadata, read_reference(directory, manifest))
+        except (ValueError, TypeError, KeyError) as error:
+            raise ArtifactError(f"{directory / METADATA_NAME} is not a model's metadata: {error}") from error
+        check_self_test(
+            classifier.predict_proba, bytes(read_verified(directory, manifest, SELF_TEST_NAME)), source=directory
+        )
+        return classifier
+
+    def labels(self, head: str) -> tuple[str, ...]:
+        """Return the labels of ``head`` in the order of the columns of ``predict_proba``."""
+        return self._heads[self.heads.index(head)].labels
+
+    def predict(self, title: str, description: str) -> Prediction:
+        scores = self._scorer.score((title,), (description,))
+        known_share = scores.known_shares()[0]
+        heads = {
+            head.name: _head_prediction(head, softmax(scores.logits[0, columns]).tolist(), known_share)
+            for head, columns in zip(self._heads, self._columns, strict=True)
+        }
+        return Prediction(heads, scores.n_words[0], scores.n_unknown_words[0])
+
+    def predict_batch(self, titles: Sequence[str], descriptions: Sequence[str]) -> list[Prediction]:
+        """Predict tickets in order; the same answers as ``predict`` gives one by one."""
+        return [prediction for batch in self._scored(titles, descriptions) for prediction in self._predictions(batch)]
+
+    def predict_proba(self, titles: Sequence[str], descriptions: Sequence[str]) -> dict[str, NDArray[np.float64]]:
+        """Return calibrated probabilities ``(n_tickets, n_labels)`` for each head."""
+        logits = np.concatenate([batch.logits for batch in self._scored(titles, descriptions)])
+        return {
+            head.name: softmax(logits[:, columns]) for head, columns in zip(self._heads, self._columns, strict=True)
+        }
+
+    def predict_columns(self, titles: Sequence[str], descriptions: Sequence[str]) -> dict[str, HeadColumn]:
+        """Return for each head what ``predict_batch`` would, by column and without reasons and alternatives.
+
+        That takes half the time, which is for files of millions of tickets.
+        """
+        columns = {name: HeadColumn([], [], []) for name in self.heads}
+        for scores in self._scored(titles, descriptions):
+            known_shares = scores.known_shares()
+            for head, of_head in zip(self._heads, self._columns, strict=True):
+                _extend(columns[head.name], head, softmax(scores.logits[:, of_head]), known_shares)
+        return columns
+
+    def _scored(self, titles: Sequence[str], descriptions: Sequence[str]) -> Iterator[Scores]:
+        """Yield the scores of some tickets at a time; of no tickets, those of none."""
+        for start in range(0, max(1, len(titles)), _BATCH_SIZE):
+            batch = slice(start, start + _BATCH_SIZE)
+            yield self._scorer.score(titles[batch], descriptions[batch])
+
+    def _predictions(self, scores: Scores) -> list[Prediction]:
+        known_shares = scores.known_shares()
+        of_heads = [
+            list(map(_head_prediction, repeat(head), softmax(scores.logits[:, columns]).tolist(), known_shares))
+            for head, columns in zip(self._heads, self._columns, strict=True)
+        ]
+        heads = [dict(zip(self.heads, of_ticket, strict=True)) for of_ticket in zip(*of_heads, strict=True)]
+        return list(map(Prediction, heads, scores.n_words, scores.n_unknown_words))
+
+
+def _extend(column: HeadColumn, head: Head, probabilities: NDArray[np.float64], known_shares: Sequence[float]) -> None:
+    rows = np.arange(len(probabilities))
+    first = probabilities.argmax(axis=1)
+    confidences = probabilities[rows, first]
+    probabilities[rows, first] = -1.0
+    leads = confidences - probabilities.max(axis=1)
+    labels, decide = [head.labels[i] for i in first.tolist()], head.policy.decide
+    column.labels.extend(labels)
+    column.confidences.extend(confidences.tolist())
+    answers = map(decide, labels, confidences.tolist(), leads.tolist(), known_shares)
+    column.decisions.extend([decision for decision, _ in answers])
+
+
+def _head_prediction(head: Head, probabilities: list[float], known_share: float) -> HeadPrediction:
+    # Equal probabilities keep the order of the labels, so that an answer never depends on anything but the ticket.
+    ranked = sorted(range(len(probabilities)), key=probabilities.__getitem__, reverse=True)
+    first, second = ranked[0], ranked[1]
+    labels, label, confidence = head.labels, head.labels[first], probabilities[first]
+    decision, reasons = head.policy.decide(label, confidence, confidence - probabilities[second], known_share)
+    alternatives = tuple([_alternative((labels[i], probabilities[i])) for i in ranked[1 : _MAX_ALTERNATIVES + 1]])
+    return HeadPrediction(label, confidence, decision, reasons, alternatives)
