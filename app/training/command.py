@@ -1,0 +1,123 @@
+"""What ``train.py`` does between its arguments and the files it writes: read, say what was found, train, sum up."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from app.config import Settings
+from app.training.columns import GROUP_COLUMN
+from app.training.costs import read_costs
+from app.training.data import Intake, Tickets, read_tickets
+from app.training.pipeline import TrainingOptions, train
+from app.training.splitting import OneGroupError
+from app.training.table import InputError
+from app.training.word_vectors import WordVectors
+from data.generate_dataset import DEFAULT_ROWS, generate
+
+
+def run(arguments: argparse.Namespace, settings: Settings, *, trained_at: str) -> dict[str, bytes]:
+    """Return the files of the version; raise ``InputError`` when the input cannot be trained on."""
+    console = Console(stderr=True)
+    tickets = _tickets(arguments, settings)
+    for note in tickets.notes:
+        console.print(f"note: {note}", style="yellow", markup=False, highlight=False)
+    costs = {} if arguments.costs is None else read_costs(arguments.costs).of_heads(tickets.labels)
+    eval_tickets = None
+    if arguments.eval_data is not None:
+        # Labels that differ in case only are those that the model learned.
+        learned = {label: label for labels in tickets.labels.values() for label in labels}
+        eval_tickets = read_tickets(
+            arguments.eval_data,
+            Intake(
+                targets=tuple(tickets.labels),
+                column_map=dict(arguments.map),
+                label_map={**learned, **dict(arguments.label_map)},
+                skip_blank_labels=arguments.skip_blank_labels,
+                for_training=False,
+            ),
+        )
+    options = TrainingOptions(
+        version=str(arguments.version),
+        trained_at=trained_at,
+        validation_split=settings.validation_split,
+        seed=settings.random_seed,
+        evaluate=settings.enable_eval,
+        target_precision=arguments.target_precision,
+        costs=costs,
+        word_vectors=WordVectors.load(),
+        show_examples=not arguments.no_examples,
+        label_errors=arguments.label_errors,
+    )
+    with console.status(f"training on {len(tickets)} tickets") as status:
+
+        def progress(step: str) -> None:
+            if console.is_terminal:
+                status.update(step)
+            else:
+                console.print(step, markup=False, highlight=False)
+
+        try:
+            files = train(tickets, options, eval_tickets=eval_tickets, progress=progress)
+        except OneGroupError as error:
+            raise InputError(f"{arguments.data or 'generated tickets'}: {error}") from error
+    Console().print(_summary(json.loads(files["metrics.json"])))
+    return files
+
+
+def _tickets(arguments: argparse.Namespace, settings: Settings) -> Tickets:
+    if arguments.data is not None:
+        return read_tickets(
+            arguments.data,
+            Intake(
+                targets=arguments.targets,
+                column_map=dict(arguments.map),
+                label_map=dict(arguments.label_map),
+                group=arguments.group,
+                skip_blank_labels=arguments.skip_blank_labels,
+            ),
+        )
+    if arguments.group not in {None, GROUP_COLUMN}:
+        raise InputError(f'--group: generated tickets have no column "{arguments.group}", only "{GROUP_COLUMN}"')
+    generated = list(generate(arguments.rows or DEFAULT_ROWS, seed=settings.random_seed))
+    labels = {
+        "priority": [ticket.priority for ticket in generated],
+        "department": [ticket.department for ticket in generated],
+    }
+    unknown = [head for head in arguments.targets or () if head not in labels]
+    if unknown:
+        raise InputError(
+            f'--targets: generated tickets have no "{unknown[0]}", only priority and department; give --data'
+        )
+    titles, descriptions = [t.title for t in generated], [t.description for t in generated]
+    content = json.dumps([titles, descriptions, labels], ensure_ascii=False).encode()
+    return Tickets(
+        titles=titles,
+        descriptions=descriptions,
+        labels={head: labels[head] for head in arguments.targets or labels},
+        groups=[ticket.situation for ticket in generated],
+        sha256=hashlib.sha256(content).hexdigest(),
+        notes=(f"trained on {len(generated)} generated tickets",),
+    )
+
+
+def _summary(metrics: dict[str, Any]) -> Table:
+    table = Table(title="on held-out tickets")
+    for column in ("head", "tickets", "accuracy", "macro-F1", "always the most frequent", "calibration error"):
+        table.add_column(column, justify="left" if column == "head" else "right")
+    for head, figures in metrics.items():
+        if "summary" in figures:
+            table.add_row(
+                head,
+                str(figures["n_tickets"]),
+                f"{figures['summary']['accuracy']:.3f}",
+                f"{figures['summary']['macro_f1']:.3f}",
+                f"{figures['baselines']['majority_accuracy']:.3f}",
+                f"{figures['calibration']['expected_calibration_error']:.3f}",
+            )
+    return table

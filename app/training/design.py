@@ -1,0 +1,161 @@
+"""Tickets as matrices: terms are counted once, and weighed anew for each part of the data that is trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix, diags, hstack
+
+from app.models.features import BlockSpec, FeatureSpec, char_ngrams, terms_of, words_of
+
+Indices = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BlockCounts:
+    """``counts`` ``(n_tickets, n_terms)`` of one block; the terms are in the order of their code points."""
+
+    block: BlockSpec
+    terms: NDArray[np.str_]
+    counts: csr_matrix
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FittedBlock:
+    """The vocabulary and the inverse document frequencies that one part of the tickets gives a block."""
+
+    block: BlockSpec
+    terms: NDArray[np.str_]
+    idf: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FittedFeatures:
+    """The blocks, and the features ``X`` of the requested tickets in the order of the blocks."""
+
+    blocks: tuple[FittedBlock, ...]
+    sublinear_tf: bool
+
+    @property
+    def idf(self) -> NDArray[np.float64]:
+        return np.concatenate([fitted.idf for fitted in self.blocks])
+
+    @property
+    def starts(self) -> list[int]:
+        """Return the first feature of each block."""
+        sizes = [len(fitted.terms) for fitted in self.blocks]
+        return [sum(sizes[:i]) for i in range(len(sizes))]
+
+
+class TermCounts:
+    """The counts of every block that a model may use, made when they are first asked for.
+
+    Terms in fewer than ``min_document_frequency`` tickets are left out, but for single words: those may be known from
+    elsewhere.
+    """
+
+    def __init__(self, titles: Sequence[str], descriptions: Sequence[str], *, min_document_frequency: int = 1) -> None:
+        self._min_document_frequency = min_document_frequency
+        self._words = [words_of(*fields) for fields in zip(titles, descriptions, strict=True)]
+        self._blocks: dict[BlockSpec, BlockCounts] = {}
+
+    @property
+    def words(self) -> NDArray[np.str_]:
+        """Return every word that any of the tickets has, sorted."""
+        return self.of(BlockSpec("word")).terms
+
+    def of(self, block: BlockSpec) -> BlockCounts:
+        if block not in self._blocks:
+            self._blocks[block] = self._count_characters(block) if block.kind == "char" else self._count_terms(block)
+        return self._blocks[block]
+
+    def fit(
+        self,
+        features: FeatureSpec,
+        tickets: Indices,
+        *,
+        extra_words: NDArray[np.str_] | None = None,
+    ) -> FittedFeatures:
+        """Return the vocabularies of ``tickets``: terms in enough of them, and ``extra_words`` in blocks of words."""
+        fitted = []
+        for block in features.blocks:
+            counted = self.of(block)
+            frequencies = np.bincount(counted.counts[tickets].indices, minlength=len(counted.terms))
+            kept = frequencies >= self._min_document_frequency
+            extra = extra_words if extra_words is not None and takes_extra_words(block) else np.array([], dtype=np.str_)
+            kept |= np.isin(counted.terms, extra)
+            unseen = np.setdiff1d(extra, counted.terms)
+            terms = np.concatenate([counted.terms[kept], unseen])
+            document_frequencies = np.concatenate([frequencies[kept], np.zeros(len(unseen), dtype=np.int64)])
+            order = np.argsort(terms, kind="stable")
+            # As in scikit-learn, with smoothing: one more ticket, which has every term.
+            idf = np.log((1 + len(tickets)) / (1 + document_frequencies)) + 1
+            fitted.append(FittedBlock(block, terms[order], idf[order]))
+        return FittedFeatures(tuple(fitted), features.sublinear_tf)
+
+    def features(self, fitted: FittedFeatures, tickets: Indices) -> csr_matrix:
+        """Return ``X`` ``(n_tickets, n_features)``, each block of a row with a Euclidean norm of one."""
+        return hstack(
+            [self._weighed(block, tickets, sublinear_tf=fitted.sublinear_tf) for block in fitted.blocks], format="csr"
+        )
+
+    def _weighed(self, fitted: FittedBlock, tickets: Indices, *, sublinear_tf: bool) -> csr_matrix:
+        counted = self.of(fitted.block)
+        columns = np.searchsorted(fitted.terms, counted.terms)
+        columns = np.minimum(columns, max(len(fitted.terms) - 1, 0))
+        kept = (fitted.terms[columns] == counted.terms) if len(fitted.terms) else np.zeros(len(columns), np.bool_)
+        selection = csr_matrix(
+            (np.ones(int(kept.sum())), (np.flatnonzero(kept), columns[kept])),
+            shape=(len(counted.terms), len(fitted.terms)),
+        )
+        counts = (counted.counts[tickets] @ selection).tocsr()
+        if sublinear_tf:
+            counts.data = 1 + np.log(counts.data)
+        weighed = (counts @ diags(fitted.idf)).tocsr()
+        norms = np.sqrt(np.asarray(weighed.multiply(weighed).sum(axis=1)).ravel())
+        return (diags(1 / np.where(norms > 0, norms, 1)) @ weighed).tocsr()
+
+    def _count_terms(self, block: BlockSpec) -> BlockCounts:
+        counted = _counted(block, (terms_of(words, block) for words in self._words))
+        if block.largest == 1:
+            return counted
+        return self._without_rare(counted, keep=np.char.find(counted.terms, " ") < 0)
+
+    def _count_characters(self, block: BlockSpec) -> BlockCounts:
+        # The n-grams of a word are made once, however often the word occurs.
+        by_word = _counted(block, (words.all for words in self._words))
+        of_words = _counted(
+            block, (char_ngrams(word, block.smallest, block.largest) for word in by_word.terms.tolist())
+        )
+        counted = BlockCounts(block, of_words.terms, (by_word.counts @ of_words.counts).tocsr())
+        return self._without_rare(counted, keep=np.zeros(len(counted.terms), dtype=np.bool_))
+
+    def _without_rare(self, counted: BlockCounts, *, keep: NDArray[np.bool_]) -> BlockCounts:
+        frequencies = np.bincount(counted.counts.indices, minlength=len(counted.terms))
+        kept = np.flatnonzero(keep | (frequencies >= self._min_document_frequency))
+        return BlockCounts(counted.block, counted.terms[kept], counted.counts[:, kept].tocsr())
+
+
+def takes_extra_words(block: BlockSpec) -> bool:
+    """Say whether ``block`` holds single words of the whole ticket, which word vectors can teach a meaning."""
+    return block.kind == "word" and block.smallest == 1
+
+
+def _counted(block: BlockSpec, bags: Iterable[Iterable[str]]) -> BlockCounts:
+    numbers: dict[str, int] = {}
+    indices: list[int] = []
+    ends = [0]
+    for bag in bags:
+        indices.extend([numbers.setdefault(term, len(numbers)) for term in bag])
+        ends.append(len(indices))
+    terms = np.array(list(numbers), dtype=np.str_)
+    order = np.argsort(terms, kind="stable")
+    position = np.empty(len(order), dtype=np.int32)
+    position[order] = np.arange(len(order), dtype=np.int32)
+    columns = position[np.array(indices, dtype=np.int64)] if indices else np.array([], dtype=np.int32)
+    counts = csr_matrix((np.ones(len(columns)), columns, np.array(ends)), shape=(len(ends) - 1, len(terms)))
+    counts.sum_duplicates()
+    return BlockCounts(block, terms[order], counts)

@@ -1,0 +1,51 @@
+"""One spelling for each label: renamed where the team asks for it, joined where only case or spaces differ."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+
+class LabelNames:
+    """The labels of one column as they are read; equal ones are one object."""
+
+    def __init__(self, column: str, label_map: Mapping[str, str]) -> None:
+        self._column = column
+        self._wanted = {_folded(label): ours for label, ours in label_map.items()}
+        self._known: dict[str, str] = {}
+        self.used: set[str] = set()
+
+    def ours(self, label: str) -> str:
+        """Return what a label of the file is called here."""
+        known = self._known.get(label)
+        if known is None:
+            folded = _folded(label)
+            if folded in self._wanted:
+                self.used.add(folded)
+            known = self._known[label] = self._wanted.get(folded, label.strip())
+        return known
+
+    def unused_notes(self, others: Mapping[str, LabelNames]) -> list[str]:
+        """Return a note on each mapping that met no label in any column."""
+        used = set().union(*(names.used for names in others.values()))
+        return [f'--label-map: no ticket has the label "{label}"' for label in self._wanted if label not in used]
+
+    def joined(self, values: Sequence[str]) -> tuple[list[str], list[str]]:
+        """Return the most frequent spelling of each label, the first of equals, and a note on each that had several."""
+        counts = Counter(values)
+        seen: dict[str, list[str]] = {}
+        for label in counts:
+            seen.setdefault(_folded(label), []).append(label)
+        chosen = {}
+        notes = []
+        for spellings in seen.values():
+            best = " ".join(max(spellings, key=lambda label: counts[label]).split())
+            chosen.update(dict.fromkeys(spellings, best))
+            if len(spellings) > 1:
+                names = ", ".join(map(repr, spellings))
+                notes.append(f'column "{self._column}": the labels {names} were joined as {best!r}')
+        return [chosen[label] for label in values], notes
+
+
+def _folded(label: str) -> str:
+    return " ".join(label.split()).casefold()

@@ -1,0 +1,146 @@
+"""Other thresholds for a finished version: its files again, with all that tells of decisions made consistent."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from app.models.artifacts import ArtifactError, Manifest, read_verified, verify
+from app.models.classifier import METADATA_NAME
+from app.models.decisions import OperatingPoint
+from app.models.model_data import MODEL_NAME
+from app.training.confidence_counts import COUNTS_NAME, HeadCounts, counts_from_bytes, decided
+from app.training.evaluation import wilson_interval
+from app.training.model_card import card_of
+from app.training.operating_points import figures_of_points, points_for_precision
+from app.training.version_files import json_bytes
+
+METRICS_NAME = "metrics.json"
+CARD_NAME = "MODEL_CARD.md"
+
+# Head, label, and "auto" or "suggest" to the threshold; ``None`` takes it away.
+Change = Mapping[tuple[str, str, str], float | None]
+
+
+class ThresholdError(Exception):
+    """A wish that the version cannot fulfil; the message says what it has."""
+
+
+def with_thresholds(
+    directory: Path,
+    version: str,
+    *,
+    change: Change | None = None,
+    target_precision: float | None = None,
+    head: str | None = None,
+) -> tuple[dict[str, bytes], list[str]]:
+    """Return the files of a new ``version`` made from that in ``directory``, and what changed, a line a threshold.
+
+    Either ``change`` names thresholds, or ``target_precision`` chooses those of ``head``, or of all heads. Raise
+    ``ThresholdError`` for what the version does not have, and ``ArtifactError`` when it does not verify.
+    """
+    manifest = verify(directory)
+    files = {name: bytes(read_verified(directory, manifest, name)) for name in manifest.files}
+    counts = _counts(directory, manifest, files)
+    model, metrics, metadata = (json.loads(files[name]) for name in (MODEL_NAME, METRICS_NAME, METADATA_NAME))
+    before = {h["name"]: _points(h["operating_points"]) for h in model["heads"]}
+    if change is None and target_precision is not None:
+        chosen = [_known(head, before, what="head")] if head is not None else list(before)
+        after = {name: _for_precision(counts[name], target_precision) for name in chosen}
+        thresholds = {"chosen_by": "precision", "target_precision": target_precision}
+    else:
+        after = _changed(before, change or {})
+        thresholds = {"chosen_by": "hand", "target_precision": None}
+    for of_head in model["heads"]:
+        name = of_head["name"]
+        if name in after:
+            _describe(metrics[name], after[name], counts[name], thresholds)
+            of_head["operating_points"] = metrics[name]["operating_points"]
+    metadata |= {"version": version, "trained_as": metadata.get("trained_as", metadata["version"])}
+    files[MODEL_NAME], files[METRICS_NAME], files[METADATA_NAME] = map(json_bytes, (model, metrics, metadata))
+    files[CARD_NAME] = card_of(metadata, metrics).encode()
+    summary = _summary(before, after)
+    if target_precision is not None:
+        infeasible = [f"{name}.{label}" for name in after for label, point in after[name].items() if point.auto is None]
+        summary += [f"{label}: a precision of {target_precision:g} is infeasible" for label in infeasible]
+    return files, summary
+
+
+def _counts(directory: Path, manifest: Manifest, files: Mapping[str, bytes]) -> dict[str, HeadCounts]:
+    for name in (COUNTS_NAME, METRICS_NAME):
+        if name not in manifest.files:
+            raise ThresholdError(f"{directory} has no {name}: train the version again with this release")
+    try:
+        return counts_from_bytes(files[COUNTS_NAME])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ArtifactError(f"{directory / COUNTS_NAME} is not readable: {error}") from error
+
+
+def _points(document: Mapping[str, Mapping[str, float | None]]) -> dict[str, OperatingPoint]:
+    return {label: OperatingPoint(point["auto"], point["suggest"]) for label, point in document.items()}
+
+
+def _for_precision(counts: HeadCounts, target_precision: float) -> dict[str, OperatingPoint]:
+    return points_for_precision(counts.out_of_fold, target_precision, left_to_review=counts.left_to_review)
+
+
+def _changed(before: Mapping[str, dict[str, OperatingPoint]], change: Change) -> dict[str, dict[str, OperatingPoint]]:
+    after: dict[str, dict[str, OperatingPoint]] = {}
+    for (head, label, kind), threshold in change.items():
+        of_head = after.setdefault(_known(head, before, what="head"), dict(before[head]))
+        point = of_head[_known(label, of_head, what=f"label of {head}")]
+        of_head[label] = (
+            OperatingPoint(threshold, point.suggest) if kind == "auto" else OperatingPoint(point.auto, threshold)
+        )
+    return after
+
+
+def _known(name: str, known: Mapping[str, object], *, what: str) -> str:
+    if name not in known:
+        names = ", ".join(f'"{one}"' for one in known)
+        raise ThresholdError(f'"{name}" is no {what}; expected one of {names}')
+    return name
+
+
+def _describe(
+    figures: dict[str, Any], points: Mapping[str, OperatingPoint], counts: HeadCounts, thresholds: Mapping[str, Any]
+) -> None:
+    """Bring the figures of one head up to date with ``points``; those that need a table of costs are dropped."""
+    figures.pop("costs_out_of_fold", None)
+    figures |= {"thresholds": thresholds, **figures_of_points(points, counts.out_of_fold)}
+    if counts.validation is not None:
+        results = decided(counts.validation, points)
+        n_tickets = sum(n for n, _ in results.values())
+        figures["decisions"] = {
+            decision: {
+                "n_tickets": n,
+                "coverage": n / n_tickets,
+                "precision": n_right / n if n else None,
+                "precision_interval": wilson_interval(n_right, n),
+            }
+            for decision, (n, n_right) in results.items()
+        }
+
+
+def _summary(
+    before: Mapping[str, Mapping[str, OperatingPoint]], after: Mapping[str, Mapping[str, OperatingPoint]]
+) -> list[str]:
+    """Return a line for each threshold that changed, and for each label that still has none to act alone from."""
+    lines = []
+    for head, points in after.items():
+        for label, point in points.items():
+            if point.auto is None and before[head][label].auto is None:
+                lines.append(f"{head}.{label}.auto: none, as before")
+            for kind, old, new in (
+                ("auto", before[head][label].auto, point.auto),
+                ("suggest", before[head][label].suggest, point.suggest),
+            ):
+                if old != new:
+                    lines.append(f"{head}.{label}.{kind}: {_shown(old)} -> {_shown(new)}")
+    return lines or ["no threshold changed"]
+
+
+def _shown(threshold: float | None) -> str:
+    return "none" if threshold is None else f"{threshold:.3f}"

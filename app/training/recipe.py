@@ -1,0 +1,36 @@
+"""How a model is fitted: which features it counts and how each head weighs them. Values, chosen by cross-validation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from app.models.features import BlockSpec, FeatureSpec
+
+WORDS_AND_PAIRS = FeatureSpec((BlockSpec("word", 1, 2),))
+
+
+@dataclass(frozen=True, slots=True)
+class HeadRecipe:
+    """How one head is fitted.
+
+    ``inverse_regularisation``: the C of scikit-learn.
+    ``class_balance``: the power of ``n_tickets / (n_labels * n_label)`` that a ticket of a label weighs; 0 leaves all
+    tickets equal, 1 is scikit-learn's ``balanced``.
+    ``naive_bayes``: the additive smoothing of the naive Bayes ratios that scale the features; 0 for no scaling.
+    """
+
+    inverse_regularisation: float = 10.0
+    class_balance: float = 0.0
+    naive_bayes: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureRecipe:
+    """What all heads count.
+
+    ``word_vectors``: the root of the mean square length of a ticket's averaged word vector, which stands beside
+    features whose blocks have length one; 0 for none.
+    """
+
+    features: FeatureSpec = WORDS_AND_PAIRS
+    word_vectors: float = 0.0

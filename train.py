@@ -1,0 +1,172 @@
+"""Train a model version from a team's own tickets, or from generated ones: ``python train.py --help``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from app.config import Settings, load_settings
+from app.models.artifacts import write_version
+from app.models.versions import VersionName
+
+EXIT_DONE, EXIT_FAILED, EXIT_BAD_INPUT = 0, 1, 2
+
+
+def parse_arguments(argv: Sequence[str] | None, settings: Settings) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="train.py",
+        description="Train on labelled tickets and write models/vX.Y.Z. Without --data: on generated tickets.",
+    )
+    parser.add_argument("--data", type=Path, metavar="FILE", help="CSV, JSON lines (.jsonl) or Parquet of tickets")
+    parser.add_argument("--rows", type=_positive, metavar="N", help="how many tickets to generate without --data")
+    parser.add_argument(
+        "--version",
+        type=_version,
+        default=VersionName.parse(settings.model_version),
+        metavar="X.Y.Z",
+        help="version to write (default: MODEL_VERSION, %(default)s)",
+    )
+    parser.add_argument(
+        "--models-dir",
+        type=Path,
+        default=Path(settings.models_base_dir),
+        metavar="DIR",
+        help="where versions live (default: MODELS_BASE_DIR, %(default)s)",
+    )
+    parser.add_argument(
+        "--targets",
+        type=_names,
+        metavar="COLUMN,...",
+        help="columns to predict (default: priority and department, those that the file has)",
+    )
+    parser.add_argument(
+        "--map",
+        type=_pair,
+        action="append",
+        default=[],
+        metavar="NAME=COLUMN",
+        help="the file's name for title, description or a target, such as title=Subject; may be repeated",
+    )
+    parser.add_argument(
+        "--label-map",
+        type=_pairs,
+        default=[],
+        metavar="THEIRS=OURS,...",
+        help="labels to rename, such as urgent=Urgent,normal=Medium",
+    )
+    parser.add_argument("--eval-data", type=Path, metavar="FILE", help="tickets to evaluate on and never to train on")
+    parser.add_argument(
+        "--target-precision",
+        type=_share,
+        default=0.95,
+        metavar="P",
+        help="how often an answer that is acted on without a person must be right (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--costs",
+        type=Path,
+        metavar="FILE",
+        help="CSV with head, true, predicted and cost: thresholds at the lowest cost instead (see docs/model.md)",
+    )
+    parser.add_argument(
+        "--group",
+        metavar="COLUMN",
+        help='tickets that belong together, such as those of one incident or customer (default: "situation", if there)',
+    )
+    parser.add_argument(
+        "--skip-blank-labels",
+        action="store_true",
+        help="leave out tickets without a label, which are an error otherwise",
+    )
+    parser.add_argument("--no-examples", action="store_true", help="keep ticket text out of the report and the lists")
+    parser.add_argument(
+        "--label-errors",
+        choices=("builtin", "cleanlab"),
+        default="builtin",
+        help="what finds likely label errors; cleanlab is a package of its own (default: %(default)s)",
+    )
+    parser.add_argument("--force", action="store_true", help="replace the version if it exists")
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    settings = load_settings()
+    arguments = parse_arguments(argv, settings)
+    directory = arguments.models_dir / arguments.version.directory_name
+    if directory.exists() and not arguments.force:
+        return _refuse(f"{directory} exists: choose another --version, or replace it with --force")
+    # The heavy libraries are imported when the arguments are known to be right, so that --help and mistakes are quick.
+    from app.training.command import run  # noqa: PLC0415
+    from app.training.table import InputError  # noqa: PLC0415
+
+    try:
+        files = run(arguments, settings, trained_at=_now())
+        write_version(directory, files, force=arguments.force)
+    except (InputError, FileExistsError) as error:
+        return _refuse(str(error))
+    except OSError as error:
+        sys.stderr.write(f"train.py: {directory} was not written: {error}\n")
+        return EXIT_FAILED
+    sys.stdout.write(f"wrote {directory}\n")
+    return EXIT_DONE
+
+
+def _refuse(reason: str) -> int:
+    sys.stderr.write(f"train.py: {' '.join(reason.splitlines())}\n")
+    return EXIT_BAD_INPUT
+
+
+def _now() -> str:
+    # SOURCE_DATE_EPOCH is what reproducible builds set (https://reproducible-builds.org/specs/source-date-epoch/).
+    epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
+    moment = datetime.fromtimestamp(int(epoch), UTC) if epoch.isdecimal() else datetime.now(UTC)
+    return moment.isoformat(timespec="seconds")
+
+
+def _version(text: str) -> VersionName:
+    try:
+        return VersionName.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f'"{text}" is not a whole number of 1 or more')
+    return int(text)
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1.0
+    if not 0 < share < 1:
+        raise argparse.ArgumentTypeError(f'"{text}" is not a number between 0 and 1, such as 0.95')
+    return share
+
+
+def _names(text: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in text.split(","))
+    if not all(names) or len(set(names)) < len(names):
+        raise argparse.ArgumentTypeError(f'"{text}" is not a list of different names, such as priority,department')
+    return names
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, separator, value = (part.strip() for part in text.partition("="))
+    if not name or not separator or not value:
+        raise argparse.ArgumentTypeError(f'"{text}" is not NAME=VALUE, such as title=Subject')
+    return name, value
+
+
+def _pairs(text: str) -> list[tuple[str, str]]:
+    return [_pair(part) for part in text.split(",")]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
