@@ -1,0 +1,1 @@
+"""Training data: written situations, and the command that composes tickets from them."""
