@@ -1,0 +1,123 @@
+"""``python -m app``: the service under uvicorn, with the protocol, time-outs and workers that it promises."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import resource
+import signal
+import sys
+from contextlib import ExitStack, contextmanager
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Final
+
+from app.config import load_settings
+from app.logging_utils import configure_logging
+from app.server.config import ServerConfig
+from app.server.listener import bind
+from app.server.server import DrainingServer
+from app.server.supervisor import Supervisor
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Iterator, Sequence
+
+    from app.config import Settings
+
+logger = logging.getLogger(__name__)
+
+# Files in memory where the system has them: metrics are written at every request.
+# The directory made in it has a name that nobody can guess, and is open to nobody else.
+_MEMORY_DIRECTORY: Final = "/dev/shm"  # noqa: S108  # nosec B108
+# Each connection is an open file; the usual soft limit is meant for programs that use select().
+_OPEN_FILES: Final = 65_536
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Serve until told to stop; return 0, or 1 when the service could not start. Bad usage and settings exit with 2."""
+    settings = load_settings()
+    arguments = _parser(settings).parse_args(argv)
+    configure_logging(settings.log_level, structured=settings.structured_logs)
+    _allow_open_files()
+    config = ServerConfig(
+        "app.main:app",
+        host=arguments.host,
+        port=arguments.port,
+        workers=arguments.workers,
+        drain_seconds=settings.drain_seconds,
+        max_pending_requests=settings.max_pending_requests,
+    )
+    try:
+        bound = bind(arguments.host, arguments.port)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        logger.error('cannot listen on "%s" port %d: %s', arguments.host, arguments.port, reason)  # noqa: TRY400
+        return 1
+    try:
+        return _serve(config, bound, settings.metrics_dir)
+    except SystemExit as error:
+        return 1 if error.code else 0
+
+
+def _serve(config: ServerConfig, bound: socket.socket, metrics_dir: str) -> int:
+    # What serves is chosen at the start anyway; the application takes the signal as soon as it has a model.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    if config.workers == 1:
+        server = DrainingServer(config)
+        server.run([bound])
+        return 0 if server.started else 1
+    with _shared_metrics(metrics_dir):
+        supervisor = Supervisor(config, [bound])
+        supervisor.run()
+    return 1 if supervisor.has_failed else 0
+
+
+@contextmanager
+def _shared_metrics(metrics_dir: str) -> Iterator[None]:
+    """Give the workers, which read their settings themselves, a directory for their metrics while they run."""
+    if metrics_dir:
+        yield
+        return
+    with ExitStack() as stack:
+        memory = _MEMORY_DIRECTORY if os.access(_MEMORY_DIRECTORY, os.W_OK) else None
+        try:
+            directory = stack.enter_context(TemporaryDirectory(prefix="ticket-classifier-metrics-", dir=memory))
+        except OSError as error:
+            logger.warning("every worker shows only its own metrics: %s", error)
+        else:
+            os.environ["METRICS_DIR"] = directory
+        yield
+
+
+def _allow_open_files() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(_OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def _parser(settings: Settings) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m app", description="Serve the ticket classifier over HTTP.")
+    parser.add_argument("--host", default=settings.host, help="address to listen on (HOST, now %(default)s)")
+    parser.add_argument(
+        "--port", type=_integer(0, 65_535), default=settings.port, help="port to listen on (PORT, now %(default)s)"
+    )
+    parser.add_argument(
+        "--workers", type=_integer(1, 64), default=settings.workers, help="processes (WORKERS, now %(default)s)"
+    )
+    return parser
+
+
+def _integer(low: int, high: int) -> Callable[[str], int]:
+    def convert(text: str) -> int:
+        value = int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else -1  # noqa: PLR2004
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f'"{text}" is not a whole number from {low} to {high}')
+        return value
+
+    return convert
+
+
+if __name__ == "__main__":
+    sys.exit(main())

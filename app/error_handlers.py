@@ -1,0 +1,115 @@
+"""The only place that makes error JSON: for handlers, for middleware, and for what the framework raises by itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from app.errors import (
+    BAD_REQUEST,
+    INTERNAL_ERROR,
+    KIND_BY_STATUS,
+    NO_HEADERS,
+    VALIDATION_FAILED,
+    ErrorKind,
+    FieldError,
+    ServiceError,
+)
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.types import Scope, Send
+
+JSON_CONTENT_TYPE: Final = "application/json"
+
+
+def error_content(
+    kind: ErrorKind, *, detail: str, request_id: str, status: int, errors: Iterable[FieldError] = ()
+) -> bytes:
+    """Return the body that every error has."""
+    content: dict[str, object] = {
+        "detail": detail,
+        "code": f"HTTP_{status}",
+        "error": kind.slug,
+        "request_id": request_id,
+    }
+    if status == VALIDATION_FAILED.status:
+        content["errors"] = [{"field": error.field, "message": error.message} for error in errors]
+    return json.dumps(content).encode()
+
+
+def error_response(
+    scope: Scope,
+    kind: ErrorKind,
+    *,
+    detail: str | None = None,
+    status: int | None = None,
+    headers: Mapping[str, str] = NO_HEADERS,
+    errors: Iterable[FieldError] = (),
+) -> Response:
+    """Return the response for ``kind``, and leave its slug in the request's state for the log and the metrics."""
+    state = scope.setdefault("state", {})
+    state["error"] = kind.slug
+    status = status or kind.status
+    all_headers = dict(headers)
+    if kind.retry_after_seconds is not None:
+        all_headers.setdefault("Retry-After", str(kind.retry_after_seconds))
+    content = error_content(
+        kind, detail=detail or kind.meaning, request_id=state.get("request_id", ""), status=status, errors=errors
+    )
+    return Response(content, status, all_headers, JSON_CONTENT_TYPE)
+
+
+async def send_error(
+    scope: Scope,
+    send: Send,
+    kind: ErrorKind,
+    *,
+    detail: str | None = None,
+    headers: Mapping[str, str] = NO_HEADERS,
+) -> None:
+    """Answer from a middleware."""
+    await error_response(scope, kind, detail=detail, headers=headers)(scope, _no_receive, send)
+
+
+async def _no_receive() -> dict[str, Any]:
+    return {"type": "http.disconnect"}
+
+
+def response_to(scope: Scope, error: ServiceError | HTTPException) -> Response:
+    """Return the response for an error that was raised on purpose."""
+    if isinstance(error, ServiceError):
+        return error_response(scope, error.kind, detail=error.detail, headers=error.headers, errors=error.errors)
+    kind = KIND_BY_STATUS.get(error.status_code)
+    if kind is None:
+        kind = BAD_REQUEST if error.status_code < INTERNAL_ERROR.status else INTERNAL_ERROR
+    return error_response(scope, kind, status=error.status_code, headers=error.headers or NO_HEADERS)
+
+
+async def _handle(request: Request, error: ServiceError | HTTPException) -> Response:
+    return response_to(request.scope, error)
+
+
+async def _handle_failure(request: Request, _: Exception) -> Response:
+    # The framework raises the exception again after this answer, so that it is logged where every failure is.
+    return error_response(request.scope, INTERNAL_ERROR)
+
+
+async def _handle_request_validation_error(request: Request, error: RequestValidationError) -> Response:
+    fields = [FieldError(".".join(str(part) for part in e["loc"][:2]), "is not valid") for e in error.errors()]
+    return error_response(request.scope, VALIDATION_FAILED, errors=fields)
+
+
+def exception_handlers() -> dict[int | type[Exception], Callable[[Request, Any], Coroutine[Any, Any, Response]]]:
+    """Return the handlers for everything that a route may raise."""
+    return {
+        ServiceError: _handle,
+        HTTPException: _handle,
+        RequestValidationError: _handle_request_validation_error,
+        Exception: _handle_failure,
+    }

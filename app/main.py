@@ -1,0 +1,200 @@
+"""Wires the application together; ``app`` is what servers import."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+from starlette.middleware import Middleware
+
+from app import __version__
+from app.api import health, metrics, model, version
+from app.api.classify import BATCH_MAX_BODY_BYTES, BATCH_PATH, CLASSIFY_PATH, classify_routes
+from app.api.direct_route import DirectFastAPI
+from app.api.documentation import complete_openapi
+from app.clients import ClientIdentifier
+from app.config import MEMORY_STORAGE, Settings, load_settings
+from app.error_handlers import exception_handlers
+from app.joint_prediction import JointPrediction
+from app.logging_utils import RequestLog, configure_logging, log_loop_error
+from app.metrics import Metrics
+from app.middleware.authentication import AuthenticationMiddleware
+from app.middleware.body_limit import BodyLimitMiddleware
+from app.middleware.body_memory import BodyMemoryMiddleware
+from app.middleware.cors import CrossOriginMiddleware
+from app.middleware.rate_limit import RateLimitMiddleware
+from app.middleware.request_context import RequestContextMiddleware
+from app.model_updates import ModelUpdates
+from app.models.artifacts import ManifestCheck, trust_any_manifest
+from app.rate_limit import LocalRateLimiter, RateLimiter
+from app.registry import ModelRegistry, ModelState
+from app.work_queue import WorkQueue
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+EXEMPT_PATHS: Final = health.HEALTH_PATHS | {metrics.METRICS_PATH}
+DOCS_PATHS: Final = frozenset({"/docs", "/redoc", "/openapi.json"})
+PROTECTED_PATHS: Final = frozenset({CLASSIFY_PATH, BATCH_PATH, "/model/status", "/model/drift"})
+ADMIN_PATHS: Final = frozenset({model.ACTIVATE_PATH, model.RELOAD_PATH})
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """Return the application; without ``settings`` they are read from the environment."""
+    settings = settings or load_settings()
+    request_log = RequestLog(configure_logging(settings.log_level, structured=settings.structured_logs))
+    app_metrics = Metrics(
+        Path(settings.metrics_dir) if settings.metrics_dir else None, drift_window=settings.drift_window
+    )
+    limiter = _rate_limiter(settings, app_metrics)
+    protected_paths = PROTECTED_PATHS if settings.api_keys else frozenset()
+    routes = _routes(settings)
+    paths = {route.path for route in routes} | DOCS_PATHS
+    app = DirectFastAPI(
+        title="Ticket classifier",
+        version=__version__,
+        description="Priority and department of customer-support tickets, with calibrated confidence.",
+        docs_url="/docs" if settings.docs_enabled else None,
+        redoc_url="/redoc" if settings.docs_enabled else None,
+        openapi_url="/openapi.json" if settings.docs_enabled else None,
+        # The framework's own telemetry would put the messages of exceptions, and so tickets, into traces.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
+        swagger_ui_oauth2_redirect_url=None,
+        redirect_slashes=False,
+        lifespan=_lifespan(settings, app_metrics, limiter),
+        routes=[*routes],
+        middleware=_middleware(settings, request_log, app_metrics, limiter, paths=paths),
+        exception_handlers=exception_handlers(),
+    )
+    complete_openapi(app, protected_paths=protected_paths | ADMIN_PATHS)
+    return app
+
+
+def _rate_limiter(settings: Settings, app_metrics: Metrics) -> RateLimiter:
+    limit, window_seconds = settings.rate_limit_requests, settings.rate_limit_window_sec
+    local = LocalRateLimiter(limit=limit, window_seconds=window_seconds)
+    app_metrics.rate_limit_storage_is("memory" if settings.rate_limit_storage == MEMORY_STORAGE else "redis")
+    if settings.rate_limit_storage == MEMORY_STORAGE:
+        return local
+    # Only those who share limits need the package, and wait for its import.
+    from app.redis_rate_limit import RedisRateLimiter  # noqa: PLC0415
+
+    def show(degraded: bool) -> None:  # noqa: FBT001 - the signature of a callback
+        app_metrics.rate_limit_storage_changed(degraded=degraded)
+
+    return RedisRateLimiter(
+        settings.rate_limit_storage, limit=limit, window_seconds=window_seconds, local=local, on_change=show
+    )
+
+
+def _lifespan(
+    settings: Settings, app_metrics: Metrics, limiter: RateLimiter
+) -> Callable[[FastAPI], AbstractAsyncContextManager[Any]]:
+    def show(state: ModelState) -> None:
+        model = state.model
+        app_metrics.model_changed(
+            None if model is None else model.version,
+            degraded=state.degraded,
+            reference=None if model is None else model.classifier.reference,
+        )
+
+    check_manifest = _manifest_check(settings)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
+        asyncio.get_running_loop().set_exception_handler(log_loop_error)
+        registry = ModelRegistry(
+            Path(settings.models_base_dir),
+            pinned_version=settings.pinned_version,
+            check_manifest=check_manifest,
+            on_change=show,
+            on_reload=app_metrics.model_reloaded,
+        )
+        registry.load()
+        updates = ModelUpdates(registry)
+        await updates.start()
+        await limiter.start()
+        work_queue = WorkQueue()
+        try:
+            yield {
+                "registry": registry,
+                "model_updates": updates,
+                "metrics": app_metrics,
+                "joint_prediction": JointPrediction(app_metrics.scored),
+                "work_queue": work_queue,
+            }
+        finally:
+            work_queue.close()
+            await limiter.close()
+            await updates.close()
+
+    return lifespan
+
+
+def _manifest_check(settings: Settings) -> ManifestCheck:
+    if settings.model_public_key is None:
+        return trust_any_manifest
+    # Only those who sign their models need the package, and wait for its import.
+    from app.manifest_signature import SignedManifestCheck  # noqa: PLC0415
+
+    return SignedManifestCheck(settings.model_public_key)
+
+
+def _routes(settings: Settings) -> list[APIRoute]:
+    classify = classify_routes(batch_max_tickets=settings.batch_max_tickets, needs_api_key=bool(settings.api_keys))
+    routers = (health.router, version.router, model.router, metrics.router)
+    others = [route for router in routers for route in router.routes if isinstance(route, APIRoute)]
+    heads = [
+        APIRoute(route.path, route.endpoint, methods=["HEAD"], include_in_schema=False)
+        for route in others
+        if "GET" in (route.methods or ())
+    ]
+    # In the order in which they are tried: the busiest first.
+    return [*classify, *others, *heads]
+
+
+def _middleware(
+    settings: Settings, request_log: RequestLog, app_metrics: Metrics, limiter: RateLimiter, *, paths: set[str]
+) -> list[Middleware]:
+    """Return what every request passes, outermost first."""
+    stack = [Middleware(RequestContextMiddleware, request_log=request_log, metrics=app_metrics, known_paths=paths)]
+    if settings.cors_allow_origins:
+        stack.append(Middleware(CrossOriginMiddleware, allow_origins=settings.cors_allow_origins))
+    stack.append(
+        Middleware(
+            RateLimitMiddleware,
+            limiter=limiter,
+            clients=ClientIdentifier(
+                key_hashes=settings.api_keys,
+                admin_key_hashes=settings.admin_api_keys,
+                trusted_proxies=settings.trusted_proxies,
+            ),
+            limit=settings.rate_limit_requests,
+            window_seconds=settings.rate_limit_window_sec,
+            exempt_paths=EXEMPT_PATHS,
+        )
+    )
+    stack.append(
+        Middleware(
+            AuthenticationMiddleware,
+            protected_paths=PROTECTED_PATHS if settings.api_keys else frozenset(),
+            admin_paths=ADMIN_PATHS,
+            is_admin_enabled=bool(settings.admin_api_keys),
+        )
+    )
+    stack.append(
+        Middleware(
+            BodyLimitMiddleware,
+            max_bytes=settings.max_body_bytes,
+            max_bytes_by_path={BATCH_PATH: BATCH_MAX_BODY_BYTES},
+        )
+    )
+    stack.append(Middleware(BodyMemoryMiddleware, paths=frozenset({BATCH_PATH})))
+    return stack
+
+
+app = create_app()
