@@ -1,0 +1,147 @@
+"""Change from which confidence on a model acts alone, without training it again: write a new version beside the old.
+
+    python scripts/set_thresholds.py --target-precision 0.9
+    python scripts/set_thresholds.py --from 1.2.0 --target-precision 0.9 --head priority
+    python scripts/set_thresholds.py --set priority.Urgent.auto=0.8 --set "department.Tech Support.suggest=none"
+
+A precision is looked up in what the version knows of its confidences (``confidence_counts.json``). What was measured
+of the decisions is counted again; weights and probabilities stay what they are, and so does ``report.html``, which
+tells of the training. An existing version is never changed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from app.models.artifacts import ArtifactError, list_versions, write_version
+from app.models.versions import VersionName
+
+_EPILOG = """\
+Numbers of --set are confidences between 0 and 1 with at most three decimals; "none" takes a threshold away.
+
+Exit codes: 0 done, 1 the version does not verify or could not be written, 2 bad usage or input.
+"""
+_EXPECTED = 'such as priority.Urgent.auto=0.8, "department.Tech Support.suggest=none" or priority.Low.auto=none'
+_SETTING = re.compile(r"([^.]+)\.(.+)\.(auto|suggest)=(none|0(?:\.\d{1,3})?|1(?:\.0{1,3})?)")
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One threshold to set; ``None`` takes it away."""
+
+    head: str
+    label: str
+    kind: str
+    threshold: float | None
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = _parser()
+    arguments = parser.parse_args(argv)
+    if arguments.head and arguments.target_precision is None:
+        parser.error("--head goes with --target-precision; --set names its head itself")
+    versions = list_versions(arguments.models_dir)
+    source = arguments.source or next(iter(versions), None)
+    if source not in versions:
+        wanted = "any version" if source is None else f"the version {source}"
+        return _fail(f"{arguments.models_dir} does not have {wanted}", code=2)
+    target = arguments.version or _next_patch(source, versions)
+    # What reads a version's counts needs SciPy, and mistakes should not have to wait for it.
+    from app.training.new_thresholds import ThresholdError, with_thresholds  # noqa: PLC0415
+
+    directory = arguments.models_dir / target.directory_name
+    try:
+        if arguments.target_precision is None:
+            change = {(s.head, s.label, s.kind): s.threshold for s in arguments.set}
+            files, summary = with_thresholds(arguments.models_dir / source.directory_name, str(target), change=change)
+        else:
+            files, summary = with_thresholds(
+                arguments.models_dir / source.directory_name,
+                str(target),
+                target_precision=arguments.target_precision,
+                head=arguments.head,
+            )
+        write_version(directory, files, force=False)
+    except (ThresholdError, FileExistsError) as error:
+        reason = f"{directory} exists; choose another --version" if isinstance(error, FileExistsError) else str(error)
+        return _fail(reason, code=2)
+    except (ArtifactError, OSError) as error:
+        return _fail(f"{directory} was not written: {error}", code=1)
+    print("\n".join([*summary, f"wrote {directory}"]))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="set_thresholds.py",
+        description=__doc__,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--models-dir",
+        type=Path,
+        default=Path(os.environ.get("MODELS_BASE_DIR", "models")),
+        metavar="DIR",
+        help="where versions live (default: MODELS_BASE_DIR, %(default)s)",
+    )
+    parser.add_argument(
+        "--from", dest="source", type=_version, metavar="X.Y.Z", help="version to start from (default: the highest)"
+    )
+    parser.add_argument(
+        "--version", type=_version, metavar="X.Y.Z", help="version to write (default: the next free patch version)"
+    )
+    parser.add_argument("--head", help="the head that --target-precision is for (default: all)")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--target-precision", type=_share, metavar="P", help="how often acting alone must be right")
+    what.add_argument(
+        "--set", type=_setting, action="append", metavar="HEAD.LABEL.auto|suggest=P", help="one threshold; repeatable"
+    )
+    return parser
+
+
+def _next_patch(source: VersionName, versions: Sequence[VersionName]) -> VersionName:
+    taken = [v.patch for v in versions if (v.major, v.minor) == (source.major, source.minor)]
+    return VersionName(source.major, source.minor, max(taken) + 1)
+
+
+def _version(text: str) -> VersionName:
+    try:
+        return VersionName.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1.0
+    if not 0 < share < 1:
+        raise argparse.ArgumentTypeError(f'"{text}" is not a number between 0 and 1, such as 0.9')
+    return share
+
+
+def _setting(text: str) -> Setting:
+    match = _SETTING.fullmatch(text)
+    if match is None:
+        raise argparse.ArgumentTypeError(f'"{text}" is not HEAD.LABEL.auto|suggest=P, {_EXPECTED}')
+    head, label, kind, threshold = match.groups()
+    return Setting(head, label, kind, None if threshold == "none" else float(threshold))
+
+
+def _fail(reason: str, *, code: int) -> int:
+    sys.stderr.write(f"set_thresholds.py: {' '.join(reason.splitlines())}\n")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
