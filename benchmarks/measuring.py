@@ -1,0 +1,143 @@
+"""What all measurements share: turns that alternate, figures with their spread, and the facts of the machine."""
+
+from __future__ import annotations
+
+import csv
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    title: str
+    description: str
+
+    @property
+    def n_characters(self) -> int:
+        return len(self.title) + len(self.description)
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is measured: a model version, the tickets it gets, and in how many rounds."""
+
+    model_directory: Path
+    tickets: Sequence[Ticket]
+    rounds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One line of the table: a value a round, and the reach that their median should keep, if there is one."""
+
+    name: str
+    unit: str
+    values: tuple[float, ...]
+    at_least: float | None = None
+    at_most: float | None = None
+
+    @property
+    def median(self) -> float:
+        return median(self.values)
+
+    @property
+    def is_reached(self) -> bool | None:
+        if self.at_least is None and self.at_most is None:
+            return None
+        return (self.at_least is None or self.median >= self.at_least) and (
+            self.at_most is None or self.median <= self.at_most
+        )
+
+
+def read_tickets(path: Path) -> list[Ticket]:
+    """Read a CSV with the columns ``title`` and ``description``, or one of them; blank tickets are left out."""
+    with path.open(encoding="utf-8", newline="") as file:
+        tickets = [Ticket(row.get("title") or "", row.get("description") or "") for row in csv.DictReader(file)]
+    return [ticket for ticket in tickets if ticket.n_characters]
+
+
+def seconds_of(work: Callable[[], object]) -> float:
+    """Return the processor time of ``work``, which is that of the clock where nothing else runs.
+
+    By the clock, a machine that is shared would be unjust: the longer a call is, the more often it is interrupted.
+    """
+    start = time.thread_time()
+    work()
+    return time.thread_time() - start
+
+
+def take_turns(contestants: Mapping[str, Callable[[], object]], *, rounds: int) -> dict[str, list[float]]:
+    """Return the seconds of each contestant in each round.
+
+    In every round each has its turn, so that a machine which is busy for a while is busy for all of them. The first
+    turn of each, which fills caches, does not count.
+    """
+    for work in contestants.values():
+        work()
+    seconds: dict[str, list[float]] = {name: [] for name in contestants}
+    for _ in range(rounds):
+        for name, work in contestants.items():
+            seconds[name].append(seconds_of(work))
+    return seconds
+
+
+def ratios(numerators: Sequence[float], denominators: Sequence[float]) -> tuple[float, ...]:
+    """Return the ratio of each round."""
+    return tuple(n / d for n, d in zip(numerators, denominators, strict=True))
+
+
+def memory_of_tree(process_id: int) -> int:
+    """Return the bytes of a process and its children, where a page that several have counts once (Linux's PSS)."""
+    return sum(_rollup(pid, "Pss:") for pid in (process_id, *_descendants(process_id)))
+
+
+def resident_memory(process_id: int) -> int:
+    """Return the bytes of a process in memory, those included that it shares with others (Linux's RSS)."""
+    return _rollup(process_id, "Rss:")
+
+
+def _rollup(process_id: int, field: str) -> int:
+    try:
+        lines = Path(f"/proc/{process_id}/smaps_rollup").read_text(encoding="ascii").splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith(field))
+
+
+def _descendants(process_id: int) -> list[int]:
+    try:
+        children = Path(f"/proc/{process_id}/task/{process_id}/children").read_text(encoding="ascii").split()
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+    return [pid for child in map(int, children) for pid in (child, *_descendants(child))]
+
+
+def machine_facts() -> dict[str, object]:
+    """Return what a figure depends on, without what would name the machine."""
+    cpu_lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines() if sys.platform == "linux" else []
+    cpu = next((line.partition(":")[2].strip() for line in cpu_lines if line.startswith("model name")), "unknown")
+    return {
+        "commit": _git("rev-parse", "HEAD"),
+        "uncommitted_changes": bool(_git("status", "--porcelain", "--untracked-files=no")),
+        "cpu": cpu,
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "load_average": round(os.getloadavg()[0], 1),
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        **{name: version(name) for name in ("numpy", "scikit-learn", "fastapi", "uvicorn")},
+    }
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
+    return done.stdout.strip()

@@ -1,0 +1,251 @@
+"""How good the models are: train on the train parts of known sets with ``train.py``, and score their dev parts.
+
+    python -m benchmarks.quality DIRECTORY [--only it-tickets]
+
+DIRECTORY has the files that the sets need, as CSV with ``description`` and ``department``: it-tickets-train and -dev,
+banking77-train, clinc150-train, -val and -oos, cfpb5-train. Where there is no dev part, whole groups of similar tickets
+are held out: a fifth of banking77 once, each fifth of cfpb5 in turn. ``handwritten`` needs no file of DIRECTORY: it is
+the model of generated tickets on ``benchmarks/handwritten_dev.csv``.
+
+Sets that are not asked for keep their earlier figures in the results and in the README, each with its date.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from app.models.classifier import TicketClassifier
+from app.training.data import Intake, Tickets, read_tickets
+from app.training.overlap import partition
+from app.training.splitting import Indices, Split, folds
+from app.training.table import InputError
+from benchmarks.measuring import ROOT, machine_facts
+from benchmarks.quality_figures import (
+    Answers,
+    Figure,
+    accuracy,
+    auto_precision,
+    calibration_error,
+    coverage,
+    macro_f1,
+    markdown,
+    outside_auroc,
+)
+
+RESULTS = ROOT / "benchmarks" / "results" / "quality.json"
+_BEGIN, _END = "<!-- quality:begin -->", "<!-- quality:end -->"
+_HEAD = "department"
+_TARGETS = Intake(targets=(_HEAD,), for_training=False)
+_MOST_SECONDS = 3600
+_SEED = 42
+_N_FOLDS = 5
+
+
+class TrainingFailedError(Exception):
+    """``train.py`` did not write a version; the message is what it said."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    arguments = _parser().parse_args(argv)
+    results = json.loads(arguments.output.read_text(encoding="utf-8"))["sets"] if arguments.output.exists() else {}
+    for name in arguments.only or _SETS:
+        print(f"measuring {name} ...", file=sys.stderr, flush=True)
+        start = time.monotonic()
+        try:
+            trainer = Trainer(arguments.directory)
+            figures = _SETS[name](trainer)
+        except (FileNotFoundError, InputError) as error:
+            print(f"{name}: {error}", file=sys.stderr)
+            return 2
+        except TrainingFailedError as error:
+            print(f"{name}: {error}", file=sys.stderr)
+            return 1
+        facts = machine_facts()
+        results[name] = {
+            "date": datetime.now(UTC).date().isoformat(),
+            "commit": facts["commit"],
+            "uncommitted_changes": facts["uncommitted_changes"],
+            "seconds": round(time.monotonic() - start),
+            "figures": [{**asdict(figure), "met": figure.is_met} for figure in figures],
+            "recipes": trainer.recipes,
+        }
+        # After each set, so that an interrupted run keeps what it has measured.
+        results = {known: results[known] for known in _SETS if known in results}
+        arguments.output.parent.mkdir(parents=True, exist_ok=True)
+        arguments.output.write_text(json.dumps({"sets": results}, indent=1) + "\n", encoding="utf-8")
+    fill(arguments.readme, results)
+    print(markdown(results))
+    return 0
+
+
+def fill(readme: Path, results: Mapping[str, Mapping[str, object]]) -> None:
+    """Write the table between the two marks of ``readme``, if it has them."""
+    text = readme.read_text(encoding="utf-8") if readme.exists() else ""
+    before, begin, rest = text.partition(_BEGIN)
+    _, end, after = rest.partition(_END)
+    if begin and end:
+        dates = sorted({str(result["date"]) for result in results.values()})
+        dated = f"Measured by `python -m benchmarks.quality` on {' and '.join(dates)}."
+        readme.write_text(f"{before}{begin}\n{markdown(results)}\n\n{dated}\n{end}{after}", encoding="utf-8")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.quality",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("directory", type=Path, help="where the CSV files of the sets are")
+    parser.add_argument("--only", action="append", choices=tuple(_SETS), help="one of the sets; repeatable")
+    parser.add_argument("--output", type=Path, default=RESULTS, help="JSON file (default: %(default)s)")
+    parser.add_argument("--readme", type=Path, default=ROOT / "README.md", help="page to fill (default: %(default)s)")
+    return parser
+
+
+class Trainer:
+    """Runs ``train.py`` as anybody would, on one core, and keeps what it chose for each head."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self.recipes: list[dict[str, object]] = []
+
+    def path(self, name: str) -> Path:
+        return self._directory / f"{name}.csv"
+
+    def read(self, name: str) -> Tickets:
+        return read_tickets(self.path(name), _TARGETS)
+
+    def trained(self, data: Path | None) -> TicketClassifier:
+        if data is not None and not data.is_file():
+            raise FileNotFoundError(f"{data} does not exist")
+        with tempfile.TemporaryDirectory() as models:
+            done = subprocess.run(
+                [sys.executable, "train.py", "--models-dir", models, "--version", "0.0.1"]
+                + ([] if data is None else ["--data", str(data), "--targets", _HEAD]),
+                cwd=ROOT,
+                # The figures of the training itself would take time and change nothing of the model.
+                env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "ENABLE_EVAL": "false"},
+                capture_output=True,
+                text=True,
+                timeout=_MOST_SECONDS,
+                check=False,
+            )
+            if done.returncode:
+                raise TrainingFailedError(f"train.py ended with {done.returncode}: {done.stderr.strip()}")
+            version = Path(models) / "v0.0.1"
+            metrics = json.loads((version / "metrics.json").read_text(encoding="utf-8"))
+            self.recipes.append({head: figures["recipe"] for head, figures in metrics.items()})
+            return TicketClassifier.load(version)
+
+    def held_out_answers(self, tickets: Tickets, split: Split) -> Answers:
+        """Train on one side of ``split``, and return the answers to the other."""
+        with tempfile.TemporaryDirectory() as directory:
+            path = Path(directory) / "train.csv"
+            with path.open("w", encoding="utf-8", newline="") as file:
+                writer = csv.writer(file)
+                writer.writerow(["title", "description", _HEAD])
+                writer.writerows(_row(tickets, i) for i in split.train.tolist())
+            return answers(self.trained(path), _some(tickets, split.validation), _HEAD)
+
+
+def _it_tickets(trainer: Trainer) -> list[Figure]:
+    model = trainer.trained(trainer.path("it-tickets-train"))
+    found = answers(model, trainer.read("it-tickets-dev"), _HEAD)
+    return [
+        macro_f1(found, at_least=0.875),
+        accuracy(found),
+        calibration_error(found, at_most=0.015),
+        coverage(found, at_least=0.80),
+        auto_precision(found, at_least=0.94),
+    ]
+
+
+def _banking77(trainer: Trainer) -> list[Figure]:
+    tickets = trainer.read("banking77-train")
+    found = trainer.held_out_answers(tickets, partition(tickets, share=1 / _N_FOLDS, seed=_SEED).split)
+    return [accuracy(found, at_least=0.932), macro_f1(found), calibration_error(found, at_most=0.025)]
+
+
+def _clinc150(trainer: Trainer) -> list[Figure]:
+    model = trainer.trained(trainer.path("clinc150-train"))
+    inside, outside = (answers(model, trainer.read(f"clinc150-{part}"), _HEAD) for part in ("val", "oos"))
+    return [
+        accuracy(inside, at_least=0.945),
+        calibration_error(inside),
+        outside_auroc(inside, outside, at_least=0.94),
+    ]
+
+
+def _cfpb5(trainer: Trainer) -> list[Figure]:
+    tickets = trainer.read("cfpb5-train")
+    groups = partition(tickets, share=1 / _N_FOLDS, seed=_SEED).grouping.ids
+    splits = folds(tickets.labels, groups, n_folds=_N_FOLDS, seed=_SEED)
+    found = Answers.joined([trainer.held_out_answers(tickets, split) for split in splits])
+    return [accuracy(found, at_least=0.780), macro_f1(found), calibration_error(found)]
+
+
+def _handwritten(trainer: Trainer) -> list[Figure]:
+    model = trainer.trained(None)
+    tickets = read_tickets(ROOT / "benchmarks" / "handwritten_dev.csv", Intake(for_training=False))
+    reach = {"department": 0.94, "priority": 0.72}
+    return [_named(head, accuracy(answers(model, tickets, head), at_least=least)) for head, least in reach.items()]
+
+
+_SETS: Mapping[str, Callable[[Trainer], list[Figure]]] = {
+    "it-tickets": _it_tickets,
+    "banking77": _banking77,
+    "clinc150": _clinc150,
+    "cfpb5": _cfpb5,
+    "handwritten": _handwritten,
+}
+
+
+def _row(tickets: Tickets, i: int) -> tuple[str, str, str]:
+    return tickets.titles[i], tickets.descriptions[i], tickets.labels[_HEAD][i]
+
+
+def _some(tickets: Tickets, chosen: Indices) -> Tickets:
+    rows = chosen.tolist()
+    return Tickets(
+        titles=[tickets.titles[i] for i in rows],
+        descriptions=[tickets.descriptions[i] for i in rows],
+        labels={head: [values[i] for i in rows] for head, values in tickets.labels.items()},
+        groups=None,
+        sha256=tickets.sha256,
+        notes=(),
+    )
+
+
+def answers(model: TicketClassifier, tickets: Tickets, head: str) -> Answers:
+    """Return what ``model`` says of ``tickets``; a label that it does not have is one that it gets wrong."""
+    column = model.predict_columns(tickets.titles, tickets.descriptions)[head]
+    labels = (*model.labels(head), *sorted(set(tickets.labels[head]) - set(model.labels(head))))
+    position = {label: i for i, label in enumerate(labels)}
+    return Answers(
+        labels,
+        truth=np.array([position[label] for label in tickets.labels[head]]),
+        predicted=np.array([position[label] for label in column.labels]),
+        confidence=np.array(column.confidences),
+        is_auto=np.array([decision == "auto" for decision in column.decisions]),
+    )
+
+
+def _named(head: str, figure: Figure) -> Figure:
+    return Figure(f"{head} {figure.measure}", figure.value, figure.interval, figure.at_least, figure.at_most)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
