@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    import httpx
+
+    from tests.conftest import Service, StartService
+
+TITLE, DESCRIPTION = "Server is down", "Main server offline all users impacted"
+
+
+def ticket(**fields: object) -> dict[str, object]:
+    return {"title": TITLE, "description": DESCRIPTION, **fields}
+
+
+def assert_error(response: httpx.Response, status: int, slug: str) -> dict[str, Any]:
+    body: dict[str, Any] = response.json()
+    assert (response.status_code, body["error"], body["code"]) == (status, slug, f"HTTP_{status}")
+    assert set(body) == {"detail", "code", "error", "request_id"} | ({"errors"} if status == 422 else set())
+    assert body["request_id"] == response.headers["x-request-id"]
+    assert response.headers["content-type"] == "application/json"
+    return body
+
+
+def test_a_batch_is_answered_in_order_and_as_one_by_one(service: Service) -> None:
+    tickets = [ticket(title=f"{word} {i}") for i in range(10) for word in ("refund", "server", "quote")]
+
+    response = service.classify({"tickets": tickets}, path="/classify/batch")
+
+    assert response.status_code == 200
+    assert list(response.json()) == ["results"]
+    assert response.json()["results"] == [service.classify(single).json() for single in tickets]
+
+
+def test_one_bad_ticket_fails_the_batch_with_its_index(service: Service) -> None:
+    tickets = [ticket(), ticket(), ticket(title="", description=""), ticket(customer_email="x"), ticket(canary=1)]
+
+    response = service.classify({"tickets": tickets}, path="/classify/batch")
+
+    errors = assert_error(response, 422, "validation_failed")["errors"]
+    assert [error["field"] for error in errors] == [
+        "tickets.2",
+        "tickets.3.customer_email",
+        "tickets.4.(unknown field)",
+    ]
+
+
+@pytest.mark.parametrize("n_tickets", [0, 4])
+def test_a_batch_has_between_one_and_the_configured_number_of_tickets(
+    start_service: StartService, n_tickets: int
+) -> None:
+    service = start_service(batch_max_tickets=3)
+
+    response = service.classify({"tickets": [ticket()] * n_tickets}, path="/classify/batch")
+
+    assert [error["field"] for error in assert_error(response, 422, "validation_failed")["errors"]] == ["tickets"]
+    assert service.classify({"tickets": [ticket()] * 3}, path="/classify/batch").status_code == 200
+
+
+def test_a_batch_may_have_a_mebibyte_and_a_single_ticket_may_not(service: Service) -> None:
+    large = {"tickets": [ticket(description="x" * 20_000)] * 50}
+
+    assert service.classify(large, path="/classify/batch").status_code == 200
+    assert_error(service.classify(large), 413, "body_too_large")
+    assert_error(service.classify({"tickets": large["tickets"] * 2}, path="/classify/batch"), 413, "body_too_large")

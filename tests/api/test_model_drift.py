@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from app.models.artifacts import write_version
+from app.models.reference import REFERENCE_NAME, HeadReference, Histogram, LabelCounts, Reference
+
+if TYPE_CHECKING:
+    from tests.conftest import StartProcess, StartService, WriteModel
+    from tests.in_process import Service
+
+import httpx
+
+from tests.conftest import DEFAULT_HEADS
+from tests.in_process import TICKET
+
+HALVES = Histogram((0.5,), (500, 500))
+REFERENCE = Reference(
+    Histogram((40.0, 80.0), (300, 400, 300)),
+    HALVES,
+    {name: HeadReference(LabelCounts(labels, (100,) * len(labels)), HALVES) for name, labels in DEFAULT_HEADS.items()},
+)
+
+
+def write_with_reference(write_model: WriteModel, models_dir: Path) -> str:
+    directory = write_model(models_dir, "1.0.0")
+    files = {path.name: path.read_bytes() for path in directory.iterdir() if path.name != "manifest.json"}
+    write_version(directory, files | {REFERENCE_NAME: REFERENCE.to_bytes()}, force=True)
+    return str(models_dir)
+
+
+def test_a_model_without_histograms_says_unavailable(service: Service) -> None:
+    service.classify()
+
+    answer = service.get("/model/drift").json()
+
+    assert answer == {
+        "status": "unavailable",
+        "model_version": "1.0.0",
+        "n_tickets": 0,
+        "min_tickets": 200,
+        "thresholds": {"watch": 0.1, "act": 0.25},
+        "features": [],
+    }
+
+
+def test_few_tickets_are_collected_and_many_compared(
+    start_service: StartService, write_model: WriteModel, tmp_path: Path
+) -> None:
+    service = start_service(models_base_dir=write_with_reference(write_model, tmp_path))
+    service.classify()
+    assert service.get("/model/drift").json()["status"] == "collecting"
+
+    batch = {"tickets": [dict(TICKET)] * 100}
+    for _ in range(3):
+        assert service.request("POST", "/classify/batch", json=batch).status_code == 200
+    answer = service.get("/model/drift").json()
+
+    assert answer["status"] == "act"
+    assert answer["n_tickets"] == 301
+    features = {(feature["head"], feature["feature"]): feature for feature in answer["features"]}
+    assert set(features) == {(None, "text_length"), (None, "unknown_share")} | {
+        (head, feature) for head in DEFAULT_HEADS for feature in ("label", "confidence")
+    }
+    length = features[None, "text_length"]
+    assert length["expected"] == {"<= 40": 0.3, "<= 80": 0.4, "> 80": 0.3}
+    assert length["observed"] == {"<= 40": 0.0, "<= 80": 1.0, "> 80": 0.0}
+    assert length["level"] == "act"
+    assert length["stability_index"] > 0.25 > length["chance_index"] > 0
+
+
+def test_what_metrics_and_the_route_say_is_the_same(
+    start_service: StartService, write_model: WriteModel, tmp_path: Path
+) -> None:
+    service = start_service(models_base_dir=write_with_reference(write_model, tmp_path))
+    for _ in range(3):
+        service.request("POST", "/classify/batch", json={"tickets": [dict(TICKET)] * 100})
+
+    lines = service.get("/metrics").text.splitlines()
+    report = service.get("/model/drift").json()
+
+    assert "ticket_drift_window_tickets 300.0" in lines
+    for feature in report["features"]:
+        labels = f'{{feature="{feature["feature"]}",head="{feature["head"] or ""}"}}'
+        (shown,) = [line.split()[-1] for line in lines if line.startswith(f"ticket_drift_stability_index{labels}")]
+        assert round(float(shown), 4) == feature["stability_index"]
+        assert f"ticket_drift_level{labels} {['ok', 'watch', 'act'].index(feature['level'])}.0" in lines
+
+
+def test_two_workers_report_the_tickets_of_both(
+    start_process: StartProcess, write_model: WriteModel, tmp_path: Path
+) -> None:
+    models = write_with_reference(write_model, tmp_path / "models")
+    process = start_process("--workers", "2", MODELS_BASE_DIR=models, DRAIN_SECONDS="0")
+
+    for _ in range(30):
+        httpx.post(f"{process.base_url}/classify/batch", json={"tickets": [dict(TICKET)] * 10})
+
+    reports = [httpx.get(f"{process.base_url}/model/drift").json() for _ in range(6)]
+    assert {report["n_tickets"] for report in reports} == {300}
+    assert {report["status"] for report in reports} == {"act"}

@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+if TYPE_CHECKING:
+    from tests.conftest import Service, StartService
+
+KEYS = {key: hashlib.sha256(key.encode()).hexdigest() for key in ("first-key", "second-key")}
+ERROR_KEYS = {"detail", "code", "error", "request_id"}
+
+
+@pytest.fixture
+def keyed(start_service: StartService) -> Service:
+    return start_service(api_keys=tuple(KEYS.values()), rate_limit_requests=3)
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_every_configured_key_is_accepted_in_both_headers(keyed: Service, key: str) -> None:
+    assert keyed.classify(headers={"X-API-Key": key}).status_code == 200
+    assert keyed.classify(headers={"Authorization": f"Bearer {key}"}).status_code == 200
+    assert keyed.classify(headers={"Authorization": f"bearer  {key}"}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"X-API-Key": ""},
+        {"X-API-Key": "third-key"},
+        {"X-API-Key": KEYS["first-key"]},
+        {"Authorization": "Bearer third-key"},
+        {"Authorization": "Basic first-key"},
+        {"Authorization": "first-key"},
+    ],
+)
+def test_without_an_accepted_key_nothing_is_classified(keyed: Service, headers: dict[str, str]) -> None:
+    response = keyed.classify(headers=headers)
+
+    assert response.status_code == 401
+    assert response.json()["error"] == "invalid_api_key"
+    assert response.headers["www-authenticate"] == "Bearer"
+    assert set(response.json()) == ERROR_KEYS
+
+
+def test_the_other_classifying_routes_ask_too_and_health_does_not(start_service: StartService) -> None:
+    service = start_service(api_keys=tuple(KEYS.values()))
+
+    assert service.classify(path="/classify/batch").status_code == 401
+    assert service.get("/model/status").status_code == 401
+    for path in ("/", "/health", "/health/live", "/health/ready", "/livez", "/readyz", "/metrics", "/version"):
+        assert service.get(path).status_code == 200
+
+
+def test_each_key_has_its_own_limit_wherever_it_comes_from(keyed: Service) -> None:
+    def status(key: str, host: str) -> int:
+        return int(keyed.classify(headers={"X-API-Key": key}, peer=(host, 1)).status_code)
+
+    assert [status("first-key", f"192.0.2.{i}") for i in range(4)] == [200, 200, 200, 429]
+    assert status("second-key", "192.0.2.1") == 200
+
+
+def test_guessing_keys_is_limited_by_address(keyed: Service) -> None:
+    guesses = [keyed.classify(headers={"X-API-Key": f"guess-{i}"}).status_code for i in range(5)]
+
+    assert guesses == [401, 401, 401, 429, 429]
+
+
+def test_keys_are_never_logged(keyed: Service, capsys: pytest.CaptureFixture[str]) -> None:
+    keyed.classify(headers={"X-API-Key": "first-key"})
+    keyed.classify(headers={"X-API-Key": "wrong-key", "Authorization": "Bearer wrong-key"})
+
+    output = capsys.readouterr().out
+    assert "first-key" not in output
+    assert "wrong-key" not in output
+    assert KEYS["first-key"] not in output
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("POST", "/api/classify", 401),
+        ("POST", "/api/model/reload", 403),
+        ("POST", "/api/api/classify", 404),
+        ("GET", "/api/livez", 200),
+    ],
+)
+def test_a_servers_root_path_opens_nothing(start_service: StartService, method: str, path: str, status: int) -> None:
+    service = start_service(api_keys=tuple(KEYS.values()))
+
+    async def send() -> httpx.Response:
+        transport = httpx.ASGITransport(service.app, root_path="/api")
+        async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
+            return await client.request(method, path)
+
+    assert asyncio.run(send()).status_code == status
+
+
+ADMIN_KEY = "admin-key"
+ADMIN_HASH = hashlib.sha256(ADMIN_KEY.encode()).hexdigest()
+ADMIN_PATHS = ("/model/activate", "/model/reload")
+
+
+@pytest.mark.parametrize("path", ADMIN_PATHS)
+def test_what_changes_the_service_takes_an_admin_key(start_service: StartService, path: str) -> None:
+    service = start_service(api_keys=tuple(KEYS.values()), admin_api_keys=(ADMIN_HASH,))
+
+    without = service.request("POST", path)
+    unknown = service.request("POST", path, headers={"X-API-Key": "third-key"})
+    callers = service.request("POST", path, headers={"X-API-Key": "first-key"})
+    admins = service.request("POST", path, headers={"X-API-Key": ADMIN_KEY})
+
+    assert [(answer.status_code, answer.json()["error"]) for answer in (without, unknown, callers)] == [
+        (401, "invalid_api_key"),
+        (401, "invalid_api_key"),
+        (403, "admin_key_required"),
+    ]
+    assert without.headers["www-authenticate"] == "Bearer"
+    assert "www-authenticate" not in callers.headers
+    assert admins.status_code not in {401, 403}
+
+
+@pytest.mark.parametrize("method", ["POST", "GET", "PUT", "OPTIONS"])
+@pytest.mark.parametrize("path", ADMIN_PATHS)
+def test_without_admin_keys_nothing_can_be_changed(start_service: StartService, path: str, method: str) -> None:
+    service = start_service(api_keys=tuple(KEYS.values()))
+
+    for headers in ({}, {"X-API-Key": "first-key"}, {"X-API-Key": ADMIN_KEY}):
+        answer = service.request(method, path, headers=headers)
+        assert (answer.status_code, answer.json()["error"]) == (403, "admin_disabled")
+        assert "ADMIN_API_KEYS" in answer.json()["detail"]
+        assert set(answer.json()) == ERROR_KEYS
+
+
+def test_an_admin_key_classifies_too(start_service: StartService) -> None:
+    service = start_service(api_keys=tuple(KEYS.values()), admin_api_keys=(ADMIN_HASH,))
+
+    assert service.classify(headers={"Authorization": f"Bearer {ADMIN_KEY}"}).status_code == 200
+
+
+def test_admin_keys_alone_do_not_close_the_service_to_callers(start_service: StartService) -> None:
+    service = start_service(admin_api_keys=(ADMIN_HASH,))
+
+    assert service.classify().status_code == 200
+    assert service.request("POST", ADMIN_PATHS[0]).status_code == 401

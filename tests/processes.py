@@ -1,0 +1,76 @@
+"""The service as a process of its own, for tests of sockets, signals and exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from app.config import Settings
+
+ROOT = Path(__file__).parent.parent
+_START_SECONDS = 30
+STOP_SECONDS = 30
+
+
+@dataclass
+class ServiceProcess:
+    """``python -m app`` as a process of its own, with its output in a file."""
+
+    process: subprocess.Popen[bytes]
+    log_path: Path
+    base_url: str = ""
+    clients: list[httpx.Client] = field(default_factory=list)
+
+    def log(self) -> str:
+        return self.log_path.read_text(encoding="utf-8")
+
+    def log_records(self) -> list[dict[str, Any]]:
+        """Return the log; every line must be a JSON object."""
+        return [json.loads(line) for line in self.log().splitlines()]
+
+    def wait_for(self, condition: Callable[[], bool], *, seconds: float = _START_SECONDS) -> None:
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, f"not so within {seconds} s:\n{self.log()}"
+            assert self.process.poll() is None, f"the process ended:\n{self.log()}"
+            time.sleep(0.02)
+
+    def wait_until_live(self) -> None:
+        def is_live() -> bool:
+            try:
+                return httpx.get(f"{self.base_url}/health/live", timeout=2).status_code == httpx.codes.OK
+            except httpx.TransportError:
+                return False
+
+        self.wait_for(is_live)
+
+    def stop(self) -> int:
+        """Ask it to end, and return its exit code."""
+        if self.process.poll() is None:
+            self.process.terminate()
+        return self.process.wait(STOP_SECONDS)
+
+
+def clean_environment(**variables: str) -> dict[str, str]:
+    """Return this process's environment without the service's settings, and with ``variables``.
+
+    The service does not drain unless they say so, since nobody waits for it to be taken out of service.
+    """
+    names = {name.upper() for name in Settings.model_fields}
+    kept = {name: value for name, value in os.environ.items() if name.upper() not in names}
+    return kept | {"DRAIN_SECONDS": "0"} | variables
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

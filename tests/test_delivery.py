@@ -1,0 +1,207 @@
+"""What starts, builds and releases the project says the same thing everywhere."""
+
+import fnmatch
+import json
+import re
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app import __version__
+
+ROOT = Path(__file__).resolve().parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+SUPPORTED = ("3.11", "3.12", "3.13")
+SERVICE_COMMAND = ["python", "-m", "app", "--host", "0.0.0.0"]  # noqa: S104 - a container is reached from outside
+
+
+def read(path: str) -> str:
+    return (ROOT / path).read_text(encoding="utf-8")
+
+
+def dockerfile() -> list[str]:
+    joined = read("Dockerfile").replace("\\\n", " ")
+    return [line.strip() for line in joined.splitlines() if line.strip() and not line.startswith("#")]
+
+
+def instruction(name: str) -> list[str]:
+    return [line.partition(" ")[2].strip() for line in dockerfile() if line.startswith(f"{name} ")]
+
+
+def workflow() -> dict[str, Any]:
+    yaml = pytest.importorskip("yaml", reason="comes with requirements-dev.lock")
+    parsed: dict[str, Any] = yaml.safe_load(read(".github/workflows/ci.yml"))
+    return parsed
+
+
+def make(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = shutil.which("make") or pytest.skip("make is not installed")
+    return subprocess.run([command, *arguments], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+
+
+def make_targets() -> set[str]:
+    return set(re.findall(r"^\.PHONY: (\S+)$", read("Makefile"), re.MULTILINE))
+
+
+def test_every_supported_python_is_named_alike() -> None:
+    assert PROJECT["project"]["requires-python"] == ">=3.11,<3.14"
+    assert PROJECT["tool"]["ruff"]["target-version"] == "py" + SUPPORTED[0].replace(".", "")
+    assert PROJECT["tool"]["mypy"]["python_version"] == SUPPORTED[0]
+    assert workflow()["jobs"]["tests"]["strategy"]["matrix"]["python"] == list(SUPPORTED)
+    assert f"for version in {' '.join(SUPPORTED)}" in read(".ci/run")
+    assert read("runtime.txt").strip() == f"python-{SUPPORTED[-1]}"
+    assert instruction("ARG") == [f"PYTHON_IMAGE=python:{SUPPORTED[-1]}-slim"]
+
+
+def test_the_changelog_opens_with_unreleased_and_then_the_projects_version() -> None:
+    headings = re.findall(r"^## \[(.+?)\](?: - (\d{4}-\d{2}-\d{2}))?$", read("CHANGELOG.md"), re.MULTILINE)
+    assert headings[0] == ("Unreleased", "")
+    assert headings[1][0] == PROJECT["project"]["version"]
+    assert all(date for _, date in headings[1:])
+
+
+def test_the_service_reports_the_projects_version() -> None:
+    assert __version__ == PROJECT["project"]["version"]
+
+
+def test_the_procfile_and_the_image_start_the_service_by_its_own_command() -> None:
+    assert read("Procfile") == f"web: {' '.join(SERVICE_COMMAND)}\n"
+    assert [json.loads(command) for command in instruction("CMD")] == [SERVICE_COMMAND]
+
+
+def test_the_image_runs_as_a_numbered_user_that_is_not_root() -> None:
+    assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", instruction("USER")[-1])
+    assert dockerfile().index(f"USER {instruction('USER')[-1]}") > max(
+        position for position, line in enumerate(dockerfile()) if line.startswith(("COPY", "RUN", "FROM"))
+    )
+
+
+def test_both_stages_of_the_image_have_the_same_interpreter() -> None:
+    assert [base.partition(" ")[0] for base in instruction("FROM")] == ["${PYTHON_IMAGE}", "${PYTHON_IMAGE}"]
+
+
+def test_the_image_installs_the_serving_locks_by_hash() -> None:
+    (install,) = (command for command in instruction("RUN") if "pip install" in command)
+    assert "--require-hashes" in install
+    assert re.findall(r"[\w/-]+\.(?:lock|txt)", install) == [
+        "/tmp/requirements-serve.lock",  # noqa: S108 - a path inside the image
+        "/tmp/requirements-redis.lock",  # noqa: S108
+    ]
+
+
+def test_the_health_check_is_valid_python_and_needs_no_other_program() -> None:
+    (check,) = instruction("HEALTHCHECK")
+    program, flag, code = json.loads(check.partition(" CMD ")[2])
+    assert (program, flag) == ("python", "-c")
+    compile(code, "HEALTHCHECK", "exec")
+    assert "/health/ready" in code
+    assert "os.environ['PORT']" in code
+
+
+def test_the_build_context_has_everything_that_the_image_copies_and_nothing_else() -> None:
+    rules = [line for line in read(".dockerignore").splitlines() if line and not line.startswith("#")]
+    kept = {rule.removeprefix("!") for rule in rules if rule.startswith("!")}
+    copied = {
+        source.removeprefix("./")
+        for copy in instruction("COPY")
+        if not copy.startswith("--from")
+        for source in copy.split()[:-1]
+    }
+    assert rules[0] == "*"
+    assert kept == copied
+    assert "models" in kept
+
+
+def test_the_build_context_keeps_every_file_of_every_model_version() -> None:
+    rules = [line for line in read(".dockerignore").splitlines() if line and not line.startswith(("#", "!"))]
+    files = [path.relative_to(ROOT).as_posix() for path in (ROOT / "models").glob("v*/**/*") if path.is_file()]
+    assert files
+    lost = [
+        (file, rule)
+        for file in files
+        for rule in rules[1:]
+        if fnmatch.fnmatch(file, rule) or fnmatch.fnmatch(file, rule.removeprefix("**/"))
+    ]
+    assert lost == []
+
+
+def test_git_ignores_environments_and_secrets_but_keeps_models_and_the_example() -> None:
+    git = shutil.which("git")
+    if git is None or not (ROOT / ".git").exists():
+        pytest.skip("not a git checkout")
+    paths = [".venv/bin/python", ".venvs/3.12/x", ".env", ".env.local", "signing.key", ".env.example"]
+    paths += ["models/v1.0.0/manifest.json", "models/v1.0.0/priority_model.joblib", "models/.v1.0.0.tmp/model.json"]
+    run = subprocess.run(
+        [git, "check-ignore", "--no-index", *paths], cwd=ROOT, capture_output=True, text=True, check=True, timeout=30
+    )
+    assert run.stdout.split() == [*paths[:5], paths[-1]]
+
+
+@pytest.mark.parametrize("target", ["serve", "test", "train", "lint", "bench", "help", "clean"])
+def test_make_help_lists(target: str) -> None:
+    assert re.search(rf"^  make {target} +\S", make("help").stdout, re.MULTILINE)
+
+
+def test_make_says_what_to_install_when_no_python_can_make_an_environment(tmp_path: Path) -> None:
+    run = make("lint", f"VENV={tmp_path / 'venv'}", "PYTHON=")
+    assert run.returncode != 0
+    assert "3.11, 3.12 or 3.13" in run.stderr
+    assert "python3-venv" in run.stderr
+    assert not (tmp_path / "venv").exists()
+
+
+def test_ci_run_is_an_executable_and_valid_script() -> None:
+    assert (ROOT / ".ci/run").stat().st_mode & 0o111
+    bash = shutil.which("bash") or pytest.skip("bash is not installed")
+    subprocess.run([bash, "-n", str(ROOT / ".ci/run")], check=True, timeout=30)
+
+
+@pytest.mark.parametrize("path", [".ci/run", ".github/workflows/ci.yml", "Makefile"])
+def test_no_check_is_allowed_to_fail(path: str) -> None:
+    ways_out = r"\|\| *true\b|\|\| *:\s|continue-on-error|--exit-zero|\bexit 0\b|^\t-"
+    assert re.findall(ways_out, read(path), re.MULTILINE) == []
+
+
+@pytest.mark.parametrize("path", [".ci/run", ".github/workflows/ci.yml", ".pre-commit-config.yaml"])
+def test_every_make_command_that_is_called_exists(path: str) -> None:
+    called = set(re.findall(r"^(?:[^#]*(?:run|entry): |\s*)make ([a-z][a-z-]*)", read(path), re.MULTILINE))
+    assert called
+    assert called <= make_targets()
+
+
+def test_the_workflow_has_every_job_and_releases_only_after_all_of_them() -> None:
+    jobs = workflow()["jobs"]
+    checks = {"lint", "types", "tests", "security", "docker", "evaluation", "metrics", "performance", "sbom"}
+    assert jobs.keys() == checks | {"release"}
+    assert set(jobs["release"]["needs"]) == checks
+    assert jobs["release"]["if"] == "github.ref_type == 'tag'"
+
+
+def test_the_workflow_may_only_read_unless_it_signs() -> None:
+    parsed = workflow()
+    assert parsed["permissions"] == {"contents": "read"}
+    asking = {name: job["permissions"] for name, job in parsed["jobs"].items() if "permissions" in job}
+    assert asking == {"release": {"contents": "read", "id-token": "write"}}
+
+
+def test_every_action_of_the_workflow_is_pinned_to_a_commit_with_its_release_beside_it() -> None:
+    uses = re.findall(r"uses: *(.+)", read(".github/workflows/ci.yml"))
+    assert uses
+    assert [use for use in uses if not re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", use)] == []
+
+
+def test_the_workflow_passes_actionlint() -> None:
+    actionlint = shutil.which("actionlint") or pytest.skip(
+        "actionlint is not installed; .github/actionlint.lock has it"
+    )
+    run = subprocess.run([actionlint], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+    assert run.returncode == 0, run.stdout
+
+
+def test_the_licence_is_mit_everywhere() -> None:
+    assert read("LICENSE").startswith("MIT License\n")
+    assert PROJECT["project"]["license"] == {"text": "MIT"}

@@ -1,0 +1,194 @@
+"""``python train.py``: what it writes, that the served model is the scikit-learn one, and that nothing is half done."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.models.artifacts import verify, write_version
+from app.models.classifier import TicketClassifier
+from app.models.features import join_fields
+from app.training.data import Tickets, read_tickets
+from app.training.pipeline import TrainingOptions, train
+from tests.training.conftest import ROOT, RunTrain, write_csv
+
+FILES = {
+    "model.json", "vocabulary.txt", "idf.npy", "weights.npy", "self_test.json", "reference.json", "manifest.json",
+    "priority_model.joblib", "priority_vectorizer.joblib", "department_model.joblib", "department_vectorizer.joblib",
+    "metrics.json", "model_metadata.json", "report.html",
+}  # fmt: skip
+TEXT = st.text() | st.lists(
+    st.sampled_from(["Invoice", "is", "WRONG", "server", "down", "quote", "please", "ﬁle", "é", "ß", "<b>", "1234"])
+).map(" ".join)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Train once on the two default heads, from the command line."""
+    models = tmp_path_factory.mktemp("models")
+    done = subprocess.run(
+        [sys.executable, "train.py", "--rows", "240", "--version", "3.1.4", "--models-dir", str(models)],
+        cwd=ROOT, capture_output=True, text=True, timeout=110, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return models / "v3.1.4"
+
+
+def test_a_version_has_every_file_and_verifies(trained: Path) -> None:
+    assert {path.name for path in trained.iterdir()} >= FILES
+    assert set(verify(trained).files) == {path.name for path in trained.iterdir()} - {"manifest.json"}
+    assert TicketClassifier.load(trained).version == "3.1.4"
+
+
+def test_metrics_and_metadata_say_what_the_documents_promise(trained: Path) -> None:
+    metrics = json.loads((trained / "metrics.json").read_text())
+    metadata = json.loads((trained / "model_metadata.json").read_text())
+    assert set(metrics) == {"priority", "department"}
+    for head, figures in metrics.items():
+        assert set(figures["summary"]) >= {"accuracy", "macro_f1", "weighted_f1"}
+        assert set(figures) >= {"per_class", "confusion_matrix", "calibration", "operating_points", "baselines"}
+        assert metadata[f"{head}_macro_f1"] == figures["summary"]["macro_f1"]
+        counts = np.array(figures["confusion_matrix"]["counts"])
+        assert counts.trace() / counts.sum() == pytest.approx(figures["summary"]["accuracy"])
+    assert metadata["version"] == "3.1.4"
+    assert metadata["split"]["n_train"] + metadata["split"]["n_validation"] == metadata["split"]["n_tickets"] == 240
+    assert set(metadata) >= {"trained_at", "data_sha256", "label_distributions", "libraries", "seed"}
+
+
+def test_the_joblib_parts_agree_with_the_classifier_on_any_text(trained: Path) -> None:
+    classifier = TicketClassifier.load(trained)
+    parts = {
+        head: (joblib.load(trained / f"{head}_vectorizer.joblib"), joblib.load(trained / f"{head}_model.joblib"))
+        for head in classifier.heads
+    }
+
+    @settings(max_examples=200, deadline=None)
+    @given(st.lists(st.tuples(TEXT, TEXT), min_size=1, max_size=5))
+    def agree(tickets: list[tuple[str, str]]) -> None:
+        titles, descriptions = [title for title, _ in tickets], [text for _, text in tickets]
+        served = classifier.predict_proba(titles, descriptions)
+        for head, (vectorizer, model) in parts.items():
+            expected = model.predict_proba(vectorizer.transform([join_fields(*ticket) for ticket in tickets]))
+            np.testing.assert_allclose(served[head], expected, rtol=0, atol=1e-9)
+            assert classifier.labels(head) == tuple(model.classes_)
+
+    agree()
+
+
+@pytest.mark.slow
+def test_the_same_data_and_seed_give_the_same_bytes(tickets_csv: Path, tmp_path: Path, run_train: RunTrain) -> None:
+    manifests = set()
+    for _ in range(2):
+        done = run_train("--data", tickets_csv, "--version", "1.0.0", "--force")
+        assert done.returncode == 0, done.stderr
+        manifests.add((tmp_path / "models" / "v1.0.0" / "manifest.json").read_bytes())
+    assert len(manifests) == 1
+
+
+def test_an_existing_version_is_kept_without_force(tickets_csv: Path, tmp_path: Path, run_train: RunTrain) -> None:
+    existing = tmp_path / "models" / "v1.0.0"
+    existing.mkdir(parents=True)
+    done = run_train("--data", tickets_csv, "--version", "1.0.0")
+    assert done.returncode == 2
+    assert "--force" in done.stderr
+    assert list(existing.iterdir()) == []
+
+
+def test_any_columns_and_labels_train_without_touching_code(tmp_path: Path, run_train: RunTrain) -> None:
+    words = {"Störung": "kaputt ausgefallen fehler", "Rechnung": "zahlung betrag mahnung", "日本": "注文 配送 返品"}
+    rng = random.Random(3)
+    records = [
+        {"Betreff": rng.choice(words[label].split()), "Team": label, "Stufe": rng.choice(["1", "2", "3", "4", "5"])}
+        for label in words
+        for _ in range(40)
+    ]
+    data = write_csv(tmp_path / "tickets.csv", records)
+    done = run_train(
+        "--data", data, "--version", "0.2.0", "--targets", "team,stufe",
+        "--map", "title=Betreff", "--map", "team=Team", "--map", "stufe=Stufe",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    classifier = TicketClassifier.load(tmp_path / "models" / "v0.2.0")
+    assert classifier.heads == ("team", "stufe")
+    assert set(classifier.labels("team")) == set(words)
+    assert classifier.predict("Mahnung", "").heads["team"].label == "Rechnung"
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_training_leaves_no_version_or_one_that_loads(tickets_csv: Path, tmp_path: Path) -> None:
+    models = tmp_path / "models"
+    command = [
+        sys.executable,
+        "train.py",
+        "--data",
+        str(tickets_csv),
+        "--version",
+        "1.0.0",
+        "--models-dir",
+        str(models),
+    ]
+    start = time.monotonic()
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    whole_run = time.monotonic() - start
+    rng = random.Random(11)
+    for _ in range(8):
+        process = subprocess.Popen(
+            [*command, "--force"], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        # Most moments are late ones, where the files are written.
+        time.sleep(whole_run * rng.choice([rng.uniform(0, 1), rng.uniform(0.85, 1.1)]))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        versions = [path for path in models.iterdir() if not path.name.startswith(".")]
+        for directory in versions:
+            TicketClassifier.load(directory)
+
+
+@pytest.fixture(scope="module")
+def real_tickets() -> Tickets:
+    directory = os.environ.get("TICKET_DATA_DIR")
+    if directory is None:
+        pytest.skip("TICKET_DATA_DIR names no directory with it-tickets-train.csv")
+    return read_tickets(Path(directory) / "it-tickets-train.csv")
+
+
+@pytest.mark.slow
+def test_on_real_tickets_the_parts_agree_one_by_one_and_as_a_batch(real_tickets: Tickets, tmp_path: Path) -> None:
+    files = train(_slice(real_tickets, 0, 4000), TrainingOptions(version="0.1.0", trained_at="", evaluate=False))
+    write_version(tmp_path / "v0.1.0", files)
+    classifier = TicketClassifier.load(tmp_path / "v0.1.0")
+    unseen = _slice(real_tickets, 4000, 6000)
+    vectorizer, model = (
+        joblib.load(tmp_path / "v0.1.0" / f"department_{part}.joblib") for part in ("vectorizer", "model")
+    )
+    expected = model.predict_proba(
+        vectorizer.transform([join_fields(*ticket) for ticket in zip(unseen.titles, unseen.descriptions, strict=True)])
+    )
+    batch = classifier.predict_proba(unseen.titles, unseen.descriptions)["department"]
+    one_by_one = [
+        classifier.predict_proba([title], [description])["department"][0]
+        for title, description in zip(unseen.titles, unseen.descriptions, strict=True)
+    ]
+    np.testing.assert_allclose(batch, expected, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(one_by_one, expected, rtol=0, atol=1e-9)
+
+
+def _slice(tickets: Tickets, start: int, stop: int) -> Tickets:
+    return Tickets(
+        titles=tickets.titles[start:stop],
+        descriptions=tickets.descriptions[start:stop],
+        labels={head: labels[start:stop] for head, labels in tickets.labels.items()},
+        groups=None,
+        sha256=tickets.sha256,
+        notes=(),
+    )
