@@ -70,8 +70,9 @@ security: $(VENV)/.installed-dev ## Look for insecure code
 	"$(RUN)" -m bandit --quiet --recursive --configfile pyproject.toml $(SHIPPED)
 
 .PHONY: unit
-unit: $(VENV)/.installed-dev ## Run the tests, and fail when they cover too little
-	"$(RUN)" -m pytest --cov --cov-report=term $(PYTEST_ARGS)
+unit: $(VENV)/.installed-dev ## Run the tests, those that measure time by themselves, and fail when they cover too little
+	"$(RUN)" -m pytest -m "not alone" --numprocesses auto --dist loadfile --cov --cov-report= --cov-fail-under=0 $(PYTEST_ARGS)
+	"$(RUN)" -m pytest -m alone --cov --cov-append --cov-report=term $(PYTEST_ARGS)
 
 .PHONY: quick
 quick: $(VENV)/.installed ## Run the tests that are not slow, or some of them (PYTEST_ARGS="-k metrics"), without the development tools

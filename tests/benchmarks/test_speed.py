@@ -11,6 +11,8 @@ from app.models.classifier import TicketClassifier
 from benchmarks.scikit_learn_parts import Parts, plain_parts
 from benchmarks.synthetic_model import synthetic_classifier
 
+pytestmark = pytest.mark.alone
+
 ROOT = Path(__file__).parents[2]
 MODEL = ROOT / "models" / "v1.0.0"
 DESCRIPTION = (

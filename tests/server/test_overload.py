@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from tests.conftest import StartProcess
     from tests.processes import ServiceProcess
 
+pytestmark = pytest.mark.alone
+
 LONG = post(json.dumps({"title": "Server is down", "description": "the main server is offline " * 700}).encode())
 BATCH = json.dumps({"tickets": [{"title": "Server is down", "description": "users offline " * 700}] * 100}).encode()
 

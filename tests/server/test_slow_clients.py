@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from tests.conftest import StartProcess
     from tests.processes import ServiceProcess
 
+pytestmark = pytest.mark.alone
+
 DEADLINE_SECONDS = 10
 MOST_SECONDS = 12
 N_OF_EACH_KIND = 100
