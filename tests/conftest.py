@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -28,6 +29,10 @@ from tests.processes import ROOT, STOP_SECONDS, ServiceProcess, clean_environmen
 # How long an example takes depends on what else the machine does; tests of speed compare, and say so.
 settings.register_profile("any-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any-machine")
+
+# A shell has its background jobs ignore SIGINT, and so every process that they start; the tests send it to some.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 DEFAULT_HEADS = MappingProxyType(
     {"priority": ("High", "Low", "Medium", "Urgent"), "department": ("Billing", "Sales", "Tech Support")}

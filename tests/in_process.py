@@ -38,15 +38,21 @@ class Service:
         self._runner.close()
 
     def request(
-        self, method: str, path: str, *, peer: tuple[str, int] = ("192.0.2.1", 5000), **kwargs: object
+        self,
+        method: str,
+        path: str,
+        *,
+        peer: tuple[str, int] = ("192.0.2.1", 5000),
+        root_path: str = "",
+        **kwargs: object,
     ) -> httpx.Response:
-        """Send one request; arguments as for ``httpx.request``."""
+        """Send one request; ``root_path`` is the server's, other arguments are as for ``httpx.request``."""
 
         async def with_state(scope: Scope, receive: Receive, send: Send) -> None:
             await self.app({**scope, "state": dict(self.state)}, receive, send)
 
         async def send() -> httpx.Response:
-            transport = httpx.ASGITransport(with_state, raise_app_exceptions=False, client=peer)
+            transport = httpx.ASGITransport(with_state, raise_app_exceptions=False, client=peer, root_path=root_path)
             async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
                 return await client.request(method, path, **kwargs)
 

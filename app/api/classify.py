@@ -37,7 +37,8 @@ BATCH_PATH: Final = "/classify/batch"
 BATCH_MAX_BODY_BYTES: Final = 1 << 20
 
 # A ticket of this size takes a millisecond or two. A thread would make it take longer, and everything else, too: the
-# two threads hand the interpreter to each other with every packet that arrives.
+# two threads hand the interpreter to each other with every packet that arrives. The command's own server bounds how
+# many come here at a time; under any other server they go through the queue, which bounds them.
 INLINE_BYTES: Final = 65_536
 # Up to here a ticket shares a batch with others: longer ones take their time in any case, which the others would wait.
 _JOINT_BYTES: Final = 2_048
@@ -103,7 +104,7 @@ async def _classify(scope: Scope, receive: Receive, send: Send) -> None:
         prediction = await state["joint_prediction"].predict(model.classifier, ticket.title, ticket.description)
         metrics.predicted(prediction, n_characters=len(ticket.title) + len(ticket.description))
         content = classification_json(ticket, prediction, model.version)
-    elif len(body) <= INLINE_BYTES:
+    elif len(body) <= INLINE_BYTES and state.get("bounds_work"):
         content = _classified(body, model, metrics)
     else:
         content = await state["work_queue"].run(lambda: _classified(body, model, metrics), n_bytes=len(body))

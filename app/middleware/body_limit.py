@@ -9,6 +9,7 @@ from starlette.exceptions import HTTPException
 from app.config import MAX_HEAD_BYTES, MAX_HEADERS
 from app.error_handlers import send_error
 from app.errors import BAD_REQUEST, BODY_TOO_LARGE, HEAD_TOO_LARGE
+from app.middleware.route_path import route_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,7 +48,7 @@ class BodyLimitMiddleware:
             # Our own server has not let these through; others may.
             await send_error(scope, send, HEAD_TOO_LARGE, headers=_CLOSE)
             return
-        max_bytes = self._max_bytes_by_path.get(scope["path"], self._max_bytes)
+        max_bytes = self._max_bytes_by_path.get(route_path(scope), self._max_bytes)
         if codings and (lengths or codings != [b"chunked"]):
             await send_error(scope, send, BAD_REQUEST, detail=_AMBIGUOUS, headers=_CLOSE)
         elif not lengths:

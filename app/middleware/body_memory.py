@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from app.errors import OVERLOADED, ServiceError
+from app.middleware.route_path import route_path
 
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
@@ -27,7 +28,7 @@ class BodyMemoryMiddleware:
         self._n_bytes = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] not in self._paths:
+        if scope["type"] != "http" or route_path(scope) not in self._paths:
             await self._app(scope, receive, send)
             return
         n_own_bytes = 0

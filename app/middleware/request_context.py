@@ -14,6 +14,7 @@ from app.error_handlers import send_error
 from app.errors import INTERNAL_ERROR
 from app.logging_utils import describe_exception, request_id_var
 from app.metrics import UNMATCHED_ROUTE
+from app.middleware.route_path import route_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -100,7 +101,9 @@ class RequestContextMiddleware:
             error=error,
             may_wait=self._n_under_way > 0,
         )
-        route = path if path in self._known_paths else UNMATCHED_ROUTE
+        route = route_path(scope)
+        if route not in self._known_paths:
+            route = UNMATCHED_ROUTE
         self._metrics.request_completed(route=route, method=method, status=status, seconds=seconds, error=error)
 
 

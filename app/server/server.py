@@ -91,6 +91,8 @@ class DrainingServer(Server):
         await self.lifespan.startup()
         if self.lifespan.should_exit:
             raise SystemExit(STARTUP_FAILURE)
+        # Says that classifications reach the application through ``Admission``, so that it needs no bound of its own.
+        self.lifespan.state["bounds_work"] = True
         self._sweeper = asyncio.get_running_loop().create_task(self._sweep())
         try:
             self._listeners = [

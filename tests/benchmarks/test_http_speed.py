@@ -3,10 +3,14 @@
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from app.config import Settings
 from app.main import create_app
 from benchmarks.echo_servers import fastapi_echo
 from benchmarks.http_parts import seconds_of_requests
+
+pytestmark = pytest.mark.alone
 
 ROOT = Path(__file__).parents[2]
 

@@ -1,10 +1,8 @@
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from typing import TYPE_CHECKING
 
-import httpx
 import pytest
 
 if TYPE_CHECKING:
@@ -92,12 +90,7 @@ def test_keys_are_never_logged(keyed: Service, capsys: pytest.CaptureFixture[str
 def test_a_servers_root_path_opens_nothing(start_service: StartService, method: str, path: str, status: int) -> None:
     service = start_service(api_keys=tuple(KEYS.values()))
 
-    async def send() -> httpx.Response:
-        transport = httpx.ASGITransport(service.app, root_path="/api")
-        async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
-            return await client.request(method, path)
-
-    assert asyncio.run(send()).status_code == status
+    assert service.request(method, path, root_path="/api").status_code == status
 
 
 ADMIN_KEY = "admin-key"

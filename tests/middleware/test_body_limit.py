@@ -54,6 +54,15 @@ def test_a_chunked_body_is_refused_at_the_limit(start_service: StartService) -> 
     assert n_sent == 11
 
 
+def test_a_batch_has_its_own_limit_behind_a_servers_root_path_too(start_service: StartService) -> None:
+    service = start_service(max_body_bytes=1000)
+    batch = {"tickets": [{"title": "server down", "description": "main server offline " * 100}]}
+
+    assert service.request("POST", "/api/classify/batch", json=batch, root_path="/api").status_code == 200
+    assert service.request("POST", "/api/classify", json=batch["tickets"][0], root_path="/api").status_code == 413
+    assert 'http_requests_total{method="POST",route="/classify/batch",status="200"} 1.0' in service.get("/metrics").text
+
+
 def test_a_chunked_body_within_the_limit_is_classified(service: Service) -> None:
     async def chunks() -> AsyncIterator[bytes]:
         for chunk in (b'{"title": "server",', b'"description": ', b'"down"}'):

@@ -74,6 +74,18 @@ def test_tickets_beyond_the_bound_are_refused_and_the_others_answered(start_proc
     assert f'http_errors_total{{error="overloaded"}} {float(overload.counts["503"])}' in metrics
 
 
+@pytest.mark.slow
+def test_another_server_has_a_bound_too(start_process: StartProcess) -> None:
+    process = start_process(command=("-m", "uvicorn", "app.main:app"))
+
+    with HealthProbe(process) as health:
+        overload = asyncio.run(hammer(process, LONG, n_clients=200, until=after(3)))
+
+    assert set(overload.counts) == {"200", "503"}
+    assert health.statuses == {200}
+    assert median(health.seconds) < 0.5
+
+
 def test_a_request_takes_no_place_until_it_has_arrived(start_process: StartProcess) -> None:
     process = start_process(MAX_PENDING_REQUESTS="1")
 
