@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Coroutine, Iterable, Mapping
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from fastapi.exceptions import RequestValidationError
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from starlette.types import Scope, Send
 
 JSON_CONTENT_TYPE: Final = "application/json"
+_ANY_ID: Final = "<request id>"
 
 
 def error_content(
@@ -74,7 +76,32 @@ async def send_error(
     headers: Mapping[str, str] = NO_HEADERS,
 ) -> None:
     """Answer from a middleware."""
+    if detail is None and headers is NO_HEADERS:
+        # What is refused most when there is least time for it: overload and rate limits know nothing but their kind.
+        await _send_plain(scope, send, kind)
+        return
     await error_response(scope, kind, detail=detail, headers=headers)(scope, _no_receive, send)
+
+
+async def _send_plain(scope: Scope, send: Send, kind: ErrorKind) -> None:
+    state = scope.setdefault("state", {})
+    state["error"] = kind.slug
+    before, after, headers = _parts(kind)
+    content = b"".join((before, state.get("request_id", "").encode(), after))
+    headers = [*headers, (b"content-length", b"%d" % len(content))]
+    await send({"type": "http.response.start", "status": kind.status, "headers": headers})
+    await send({"type": "http.response.body", "body": content})
+
+
+@cache
+def _parts(kind: ErrorKind) -> tuple[bytes, bytes, list[tuple[bytes, bytes]]]:
+    """Return what stands before and after the request id, which needs no escapes, and all headers but the length."""
+    content = error_content(kind, detail=kind.meaning, request_id=_ANY_ID, status=kind.status)
+    before, _, after = content.partition(_ANY_ID.encode())
+    headers = [(b"content-type", JSON_CONTENT_TYPE.encode())]
+    if kind.retry_after_seconds is not None:
+        headers.append((b"retry-after", b"%d" % kind.retry_after_seconds))
+    return before, after, headers
 
 
 async def _no_receive() -> dict[str, Any]:

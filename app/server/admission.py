@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
@@ -46,7 +47,7 @@ class Admission:
             start(cycle)
 
     def release(self, cycle: RequestCycle) -> None:
-        """Give back what ``cycle`` took, once, and start what waits."""
+        """Give back what ``cycle`` took, once, and have what waits start in the next turn of the loop."""
         self._running_units -= cycle.units
         cycle.units = 0
         while self._waiting:
@@ -59,7 +60,9 @@ class Admission:
                 following.units = 0
             else:
                 self._running_units += following.units
-                start(following)
+                # Not in this turn: the task of a request that was started with its head may have its turn in this one,
+                # too, and so may that of the next. Hundreds would run before anybody else is heard.
+                asyncio.get_running_loop().call_soon(start, following)
 
 
 class ConnectionState(ServerState):

@@ -14,7 +14,7 @@ from app.server.reader import Phase, RefusedError, RequestReader
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Coroutine
+    from collections.abc import Callable, Coroutine
 
     from app.server.admission import ConnectionState
     from app.server.config import ServerConfig
@@ -27,6 +27,8 @@ LINGER_SECONDS: Final = 5.0
 _LINGER_BYTES: Final = 32 << 20
 # The rest of a body that is answered early is skipped if it is at most this long; else the connection is closed.
 _SKIPPED_BYTES: Final = 65_536
+# A client that was refused and asks again at once is read after this time, which those who are answered use better.
+_REST_SECONDS: Final = 0.1
 # Nothing else waits for other requests: health and metrics must be seen, and the model operated, under load too.
 # Batches have a bound of their own, because they run in a thread.
 _ADMITTED_PATH: Final = "/classify"
@@ -113,7 +115,19 @@ class Connection(RequestReader):
         if cycle.more_body or not _is_admitted(cycle):
             self._start(cycle)
         else:
-            self.server_state.admission.admit(cycle, self._start)
+            self._admit(cycle, self._start)
+
+    def _admit(self, cycle: RequestCycle, start: Callable[[RequestCycle], None]) -> None:
+        self.server_state.admission.admit(cycle, start)
+        if cycle.refusal is not None:
+            self.flow.resting = True
+            self.flow.pause_reading()
+            self.loop.call_later(_REST_SECONDS, self._end_rest)
+
+    def _end_rest(self) -> None:
+        self.flow.resting = False
+        if not self.pipeline and not self.transport.is_closing():
+            self.flow.resume_reading()
 
     def _start(self, cycle: RequestCycle) -> None:
         if cycle.refusal is not None and not self.pipeline and not self.flow.write_paused:
@@ -127,7 +141,7 @@ class Connection(RequestReader):
         if cycle is self._answering and cycle is not self._taken and _is_admitted(cycle):
             # It has been started, and waits for the rest of its body, which it gets when there is room.
             cycle.held = True
-            self.server_state.admission.admit(cycle, _proceed)
+            self._admit(cycle, _proceed)
 
     def _refuse(self, kind: ErrorKind | None) -> None:
         phase, self.phase = self.phase, Phase.IGNORED

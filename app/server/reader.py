@@ -45,12 +45,13 @@ class RefusedError(Exception):
 
 
 class _Flow(FlowControl):
-    """Stays paused while ``held``: bytes that were read already wait to be parsed."""
+    """Stays paused while ``held``: bytes that were read already wait to be parsed; and while ``resting``."""
 
     held = False
+    resting = False
 
     def resume_reading(self) -> None:
-        if not self.held:
+        if not self.held and not self.resting:
             super().resume_reading()
 
 

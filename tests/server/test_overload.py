@@ -7,7 +7,7 @@ import json
 import threading
 import time
 from contextlib import ExitStack
-from statistics import median
+from statistics import median, quantiles
 from typing import TYPE_CHECKING, Self
 
 import httpx
@@ -68,7 +68,7 @@ def test_tickets_beyond_the_bound_are_refused_and_the_others_answered(start_proc
     assert overload.counts["200"] / 3 > 0.4 * capacity.counts["200"] / 2
     assert median(overload.latencies) < 1
     assert health.statuses == {200}
-    assert median(health.seconds) < 0.25
+    assert quantiles(health.seconds, n=10)[-1] < 0.25
     assert set(afterwards.counts) == {"200"}
     metrics = httpx.get(f"{process.base_url}/metrics").text
     assert f'http_errors_total{{error="overloaded"}} {float(overload.counts["503"])}' in metrics
