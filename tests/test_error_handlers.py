@@ -1,8 +1,12 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from app.error_handlers import error_response, send_error
+from app.errors import CATALOGUE, ErrorKind
 
 if TYPE_CHECKING:
     from tests.conftest import Service
@@ -35,3 +39,20 @@ def test_the_framework_answers_in_the_one_shape(
 
 def test_405_names_the_methods_that_the_path_takes(service: Service) -> None:
     assert service.get("/classify").headers["allow"] == "POST"
+
+
+@pytest.mark.parametrize("kind", CATALOGUE, ids=lambda kind: kind.slug)
+def test_an_error_without_a_detail_is_encoded_once_and_says_the_same(kind: ErrorKind) -> None:
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:  # noqa: ANN401 - ASGI's messages
+        sent.append(message)
+
+    scope = {"type": "http", "state": {"request_id": "id-1.2_3"}}
+    asyncio.run(send_error(scope, send, kind))
+    whole = error_response({"type": "http", "state": {"request_id": "id-1.2_3"}}, kind)
+
+    assert scope["state"] == {"request_id": "id-1.2_3", "error": kind.slug}
+    assert sent[0]["status"] == whole.status_code
+    assert sorted(sent[0]["headers"]) == sorted(whole.raw_headers)
+    assert b"".join(message["body"] for message in sent[1:]) == whole.body

@@ -68,6 +68,8 @@ def test_tickets_beyond_the_bound_are_refused_and_the_others_answered(start_proc
     assert overload.counts["200"] / 3 > 0.4 * capacity.counts["200"] / 2
     assert median(overload.latencies) < 1
     assert health.statuses == {200}
+    # A refused client is read again after a tenth of a second, however soon it asks.
+    assert overload.counts["503"] < 60 * (3 / 0.1 + 2)
     assert quantiles(health.seconds, n=10)[-1] < 0.25
     assert set(afterwards.counts) == {"200"}
     metrics = httpx.get(f"{process.base_url}/metrics").text
