@@ -28,7 +28,7 @@ from tests.in_process import TICKET
 from tests.processes import ROOT, ServiceProcess, clean_environment, free_port
 from tests.redis_server import RedisServer, needs_redis_server
 
-pytestmark = [needs_redis_server, pytest.mark.alone]
+pytestmark = needs_redis_server
 
 MAX_ADDED_SECONDS = 0.05
 BACK_SECONDS = 5

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from tests.conftest import StartProcess
     from tests.processes import ServiceProcess
 
-pytestmark = pytest.mark.alone
-
 DRAIN_SECONDS = 2
 WORKERS = pytest.mark.parametrize("workers", ["1", "2"])
 
