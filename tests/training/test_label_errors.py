@@ -2,7 +2,6 @@
 
 import csv
 import io
-import sys
 
 import numpy as np
 import pytest
@@ -76,7 +75,6 @@ def _methods() -> tuple[Method, Method]:
     return "builtin", "cleanlab"
 
 
-@pytest.mark.skipif("cleanlab" in sys.modules, reason="cleanlab is installed")
 def test_without_the_package_asking_for_it_says_how_to_install_it() -> None:
     try:
         import cleanlab  # noqa: F401, PLC0415
