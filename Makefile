@@ -26,7 +26,7 @@ define install
 		exit 1; }
 	@"$(RUN)" -c '' 2>/dev/null || { echo "Making $(VENV) with $(PYTHON)"; "$(PYTHON)" -m venv "$(VENV)"; }
 	@echo "Installing $(1) into $(VENV), which takes a minute or two"
-	@"$(RUN)" -m pip install --quiet --disable-pip-version-check --no-input --require-hashes --requirement $(1)
+	@"$(RUN)" -m pip install --quiet --disable-pip-version-check --no-input --no-deps --require-hashes --requirement $(1)
 endef
 
 # A stamp is written only after a complete installation, so that an interrupted one is repeated.
@@ -86,7 +86,7 @@ audit: $(VENV)/.installed-dev ## Look the locked packages up in the public list 
 sbom: $(VENV)/.installed-dev ## Write reports/sbom.json, the CycloneDX list of what the image installs
 	@mkdir -p reports
 	"$(RUN)" -m venv --clear --without-pip .venvs/image
-	"$(RUN)" -m pip --python .venvs/image install --quiet --disable-pip-version-check --no-input --require-hashes \
+	"$(RUN)" -m pip --python .venvs/image install --quiet --disable-pip-version-check --no-input --no-deps --require-hashes \
 		--requirement requirements-serve.lock --requirement requirements-redis.lock
 	"$(RUN)" -m cyclonedx_py environment --pyproject pyproject.toml --output-reproducible --output-file reports/sbom.json .venvs/image/bin/python
 
