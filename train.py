@@ -100,8 +100,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if directory.exists() and not arguments.force:
         return _refuse(f"{directory} exists: choose another --version, or replace it with --force")
     # The heavy libraries are imported when the arguments are known to be right, so that --help and mistakes are quick.
+    from app.tickets.table import InputError  # noqa: PLC0415
     from app.training.command import run  # noqa: PLC0415
-    from app.training.table import InputError  # noqa: PLC0415
 
     try:
         files = run(arguments, settings, trained_at=_now())

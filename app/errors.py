@@ -1,6 +1,6 @@
 """The error catalogue: every slug that the service answers with, its status and its meaning; no web imports.
 
-How an error becomes a response is left to ``app.error_handlers``. ``docs/errors.md`` explains each slug to callers.
+How an error becomes a response is left to ``app.web.error_handlers``. ``docs/errors.md`` explains each slug to callers.
 """
 
 from __future__ import annotations

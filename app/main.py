@@ -12,27 +12,27 @@ from fastapi.routing import APIRoute
 from starlette.middleware import Middleware
 
 from app import __version__
-from app.api import health, metrics, model, version
-from app.api.classify import BATCH_MAX_BODY_BYTES, BATCH_PATH, CLASSIFY_PATH, classify_routes
-from app.api.direct_route import DirectFastAPI
-from app.api.documentation import complete_openapi
-from app.clients import ClientIdentifier
 from app.config import MEMORY_STORAGE, Settings, load_settings
-from app.error_handlers import exception_handlers
-from app.joint_prediction import JointPrediction
+from app.limits.clients import ClientIdentifier
+from app.limits.local import LocalRateLimiter, RateLimiter
 from app.logging_utils import RequestLog, configure_logging, log_loop_error
-from app.metrics import Metrics
-from app.middleware.authentication import AuthenticationMiddleware
-from app.middleware.body_limit import BodyLimitMiddleware
-from app.middleware.body_memory import BodyMemoryMiddleware
-from app.middleware.cors import CrossOriginMiddleware
-from app.middleware.rate_limit import RateLimitMiddleware
-from app.middleware.request_context import RequestContextMiddleware
-from app.model_updates import ModelUpdates
+from app.metrics.service_metrics import Metrics
 from app.models.artifacts import ManifestCheck, trust_any_manifest
-from app.rate_limit import LocalRateLimiter, RateLimiter
-from app.registry import ModelRegistry, ModelState
-from app.work_queue import WorkQueue
+from app.serving.joint_prediction import JointPrediction
+from app.serving.model_updates import ModelUpdates
+from app.serving.registry import ModelRegistry, ModelState
+from app.serving.work_queue import WorkQueue
+from app.web.api import health, metrics, model, version
+from app.web.api.classify import BATCH_MAX_BODY_BYTES, BATCH_PATH, CLASSIFY_PATH, classify_routes
+from app.web.api.direct_route import DirectFastAPI
+from app.web.api.documentation import complete_openapi
+from app.web.error_handlers import exception_handlers
+from app.web.middleware.authentication import AuthenticationMiddleware
+from app.web.middleware.body_limit import BodyLimitMiddleware
+from app.web.middleware.body_memory import BodyMemoryMiddleware
+from app.web.middleware.cors import CrossOriginMiddleware
+from app.web.middleware.rate_limit import RateLimitMiddleware
+from app.web.middleware.request_context import RequestContextMiddleware
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -81,7 +81,7 @@ def _rate_limiter(settings: Settings, app_metrics: Metrics) -> RateLimiter:
     if settings.rate_limit_storage == MEMORY_STORAGE:
         return local
     # Only those who share limits need the package, and wait for its import.
-    from app.redis_rate_limit import RedisRateLimiter  # noqa: PLC0415
+    from app.limits.redis import RedisRateLimiter  # noqa: PLC0415
 
     def show(degraded: bool) -> None:  # noqa: FBT001 - the signature of a callback
         app_metrics.rate_limit_storage_changed(degraded=degraded)
@@ -139,7 +139,7 @@ def _manifest_check(settings: Settings) -> ManifestCheck:
     if settings.model_public_key is None:
         return trust_any_manifest
     # Only those who sign their models need the package, and wait for its import.
-    from app.manifest_signature import SignedManifestCheck  # noqa: PLC0415
+    from app.serving.signature import SignedManifestCheck  # noqa: PLC0415
 
     return SignedManifestCheck(settings.model_public_key)
 

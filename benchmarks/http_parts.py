@@ -12,16 +12,16 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Scope
 
-from app.api.classification_json import classification_json
-from app.api.json_body import decode_strict, validate
-from app.clients import ClientIdentifier
 from app.config import Settings
+from app.limits.clients import ClientIdentifier
+from app.limits.local import LocalRateLimiter
 from app.logging_utils import RequestLog, configure_logging
 from app.main import create_app
-from app.metrics import Metrics
+from app.metrics.service_metrics import Metrics
 from app.models.classifier import TicketClassifier
 from app.models.schemas import Ticket
-from app.rate_limit import LocalRateLimiter
+from app.web.api.classification_json import classification_json
+from app.web.api.json_body import decode_strict, validate
 from benchmarks.http_path import N_CONNECTIONS, TICKET
 from benchmarks.measuring import Figure, Subject, seconds_of
 

@@ -28,10 +28,10 @@ from pathlib import Path
 import numpy as np
 
 from app.models.classifier import TicketClassifier
-from app.training.data import Intake, Tickets, read_tickets
-from app.training.overlap import partition
-from app.training.splitting import Indices, Split, folds
-from app.training.table import InputError
+from app.tickets.table import InputError
+from app.training.intake.labelled_tickets import Intake, Tickets, read_tickets
+from app.training.splitting.overlap import partition
+from app.training.splitting.splits import Indices, Split, folds
 from benchmarks.measuring import ROOT, machine_facts
 from benchmarks.quality_figures import (
     Answers,

@@ -20,13 +20,13 @@ from rich.console import Console
 from app.config import load_settings
 from app.models.artifacts import MANIFEST_NAME
 from app.models.versions import VersionName
-from app.registry import ModelRegistry
-from scripts.classify_processes import Job, WorkerError, classify_in_order
-from scripts.prediction_files import OutputFormat, to_parquet
-from scripts.progress import show_progress
-from scripts.resumable_output import ResumableOutput, ResumeError
-from scripts.text_encoding import TicketFileError
-from scripts.ticket_files import open_tickets, parse_map
+from app.serving.registry import ModelRegistry
+from scripts.lib.classify_processes import Job, WorkerError, classify_in_order
+from scripts.lib.prediction_files import OutputFormat, to_parquet
+from scripts.lib.progress import show_progress
+from scripts.lib.resumable_output import ResumableOutput, ResumeError
+from scripts.lib.text_encoding import TicketFileError
+from scripts.lib.ticket_files import open_tickets, parse_map
 
 # A part of the output's identity: confidences are computed chunk by chunk, and must not depend on where a run began.
 _TICKETS_IN_CHUNK = 1024

@@ -16,10 +16,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import httpx
 from rich.console import Console
 
-from scripts.evaluation import EvaluatedRow, HeadAnswer, measure
-from scripts.evaluation_report import TABLE_HEADS, Evaluation, json_line, markdown, print_table, summary_lines
-from scripts.progress import Report, show_progress
-from scripts.service_client import (
+from scripts.lib.evaluation import EvaluatedRow, HeadAnswer, measure
+from scripts.lib.evaluation_report import TABLE_HEADS, Evaluation, json_line, markdown, print_table, summary_lines
+from scripts.lib.progress import Report, show_progress
+from scripts.lib.service_client import (
     Answer,
     ServiceClient,
     UnreachableError,
@@ -27,8 +27,8 @@ from scripts.service_client import (
     display_url,
     open_client,
 )
-from scripts.text_encoding import TicketFileError
-from scripts.ticket_files import TicketFile, as_text, open_tickets, parse_map
+from scripts.lib.text_encoding import TicketFileError
+from scripts.lib.ticket_files import TicketFile, as_text, open_tickets, parse_map
 
 _EMAIL_FIELD = "customer_email"
 _TICKETS_IN_CHUNK = 1024

@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Return 0 when the version is signed, 1 when it does not verify, 2 for bad usage or a key that cannot be used."""
     arguments = _parser().parse_args(argv)
     try:
-        from app.manifest_signature import SIGNATURE_NAME, sign_manifest  # noqa: PLC0415 - an optional package
+        from app.serving.signature import SIGNATURE_NAME, sign_manifest  # noqa: PLC0415 - an optional package
     except ModuleNotFoundError:
         return _fail(_EXTRA, code=2)
     directory: Path = arguments.directory

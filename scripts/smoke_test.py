@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import httpx
 from rich.console import Console
 
-from scripts.service_client import Answer, add_service_arguments, api_key_headers, display_url, to_answer
+from scripts.lib.service_client import Answer, add_service_arguments, api_key_headers, display_url, to_answer
 
 _EPILOG = "Exit codes: 0 every check passed, 1 a check failed, 2 bad usage."
 _TICKET = {

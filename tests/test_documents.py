@@ -15,8 +15,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from app.config import Settings
 from app.errors import CATALOGUE
-from tests.api.test_model_drift import write_with_reference
 from tests.in_process import TICKET
+from tests.web.api.test_model_drift import write_with_reference
 
 if TYPE_CHECKING:
     from tests.conftest import StartService, WriteModel

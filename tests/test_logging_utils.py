@@ -35,7 +35,7 @@ def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, object]]:
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
-@pytest.mark.parametrize("name", ["anything", "app.registry", "uvicorn", "uvicorn.error", "asyncio", "httpx"])
+@pytest.mark.parametrize("name", ["anything", "app.serving.registry", "uvicorn", "uvicorn.error", "asyncio", "httpx"])
 def test_every_logger_writes_one_json_object_a_line(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     logging.getLogger(name).warning("a %s with\na line break", "message", extra={"port": 8000})
 

@@ -55,7 +55,7 @@ def test_the_service_answers_and_ends_with_0_on_sigterm(start_process: StartProc
     assert "server" not in answer.headers
     assert exit_code == 0
     records = process.log_records()
-    assert {"uvicorn.error", "app.registry", "request"} <= {record["logger"] for record in records}
+    assert {"uvicorn.error", "app.serving.registry", "request"} <= {record["logger"] for record in records}
     assert [r["path"] for r in records if r["logger"] == "request" and r["request_id"] == "my-id"] == ["/classify"]
 
 

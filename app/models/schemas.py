@@ -1,4 +1,4 @@
-"""Request and response bodies, as the OpenAPI document shows them; only ``app.api`` imports them."""
+"""Request and response bodies, as the OpenAPI document shows them; only ``app.web.api`` imports them."""
 
 from __future__ import annotations
 

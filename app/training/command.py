@@ -11,13 +11,13 @@ from rich.console import Console
 from rich.table import Table
 
 from app.config import Settings
-from app.training.columns import GROUP_COLUMN
-from app.training.costs import read_costs
-from app.training.data import Intake, Tickets, read_tickets
+from app.tickets.columns import GROUP_COLUMN
+from app.tickets.table import InputError
+from app.training.fitting.word_vectors import WordVectors
+from app.training.intake.labelled_tickets import Intake, Tickets, read_tickets
 from app.training.pipeline import TrainingOptions, train
-from app.training.splitting import OneGroupError
-from app.training.table import InputError
-from app.training.word_vectors import WordVectors
+from app.training.splitting.splits import OneGroupError
+from app.training.thresholds.costs import read_costs
 from data.generate_dataset import DEFAULT_ROWS, generate
 
 

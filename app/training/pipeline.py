@@ -16,29 +16,29 @@ from app.models.model_data import to_files
 from app.models.reference import REFERENCE_NAME
 from app.models.scorer import softmax
 from app.models.self_test import SELF_TEST_NAME, self_test_bytes
-from app.training.bootstrap import HeldOut
-from app.training.calibration import calibration_of, fit_temperature
-from app.training.confidence_counts import COUNTS_NAME, Answered, Counts, HeadCounts, counts_to_bytes
-from app.training.costs import HeadCosts
-from app.training.data import Tickets
-from app.training.design import Indices, TermCounts
-from app.training.documents import documents
-from app.training.evaluation import decisions_of, evaluate_head
-from app.training.findings import Findings
-from app.training.fit import FittedHead, to_model_data
-from app.training.fitter import UNSEEN_LABEL_LOGIT, Design, Fitter
-from app.training.label_errors import Method, Suspect, find_suspects
-from app.training.learning_curve import learning_curve
-from app.training.operating_points import Thresholds, choose
-from app.training.overlap import overlap_figures, partition
-from app.training.rare_labels import rare_labels
-from app.training.reference import reference_of
-from app.training.selection import Labelled, Selection, Selector
-from app.training.self_test_tickets import self_test_tickets
-from app.training.separate_evaluation import evaluate_separately
-from app.training.splitting import folds
-from app.training.version_files import joblib_files, json_bytes, metadata_of
-from app.training.word_vectors import WordVectors
+from app.training.files.reference import reference_of
+from app.training.files.self_test_tickets import self_test_tickets
+from app.training.files.version_files import joblib_files, json_bytes, metadata_of
+from app.training.fitting.design import Indices, TermCounts
+from app.training.fitting.fit import FittedHead, to_model_data
+from app.training.fitting.fitter import UNSEEN_LABEL_LOGIT, Design, Fitter
+from app.training.fitting.selection import Labelled, Selection, Selector
+from app.training.fitting.word_vectors import WordVectors
+from app.training.intake.labelled_tickets import Tickets
+from app.training.intake.rare_labels import rare_labels
+from app.training.measuring.bootstrap import HeldOut
+from app.training.measuring.evaluation import decisions_of, evaluate_head
+from app.training.measuring.label_errors import Method, Suspect, find_suspects
+from app.training.measuring.learning_curve import learning_curve
+from app.training.measuring.separate_evaluation import evaluate_separately
+from app.training.report.documents import documents
+from app.training.report.findings import Findings
+from app.training.splitting.overlap import overlap_figures, partition
+from app.training.splitting.splits import folds
+from app.training.thresholds.calibration import calibration_of, fit_temperature
+from app.training.thresholds.confidence_counts import COUNTS_NAME, Answered, Counts, HeadCounts, counts_to_bytes
+from app.training.thresholds.costs import HeadCosts
+from app.training.thresholds.operating_points import Thresholds, choose
 
 Progress = Callable[[str], None]
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from app.training.calibration import expected_calibration_error
+from app.training.thresholds.calibration import expected_calibration_error
 from benchmarks import quality
 from benchmarks.quality_figures import (
     Answers,

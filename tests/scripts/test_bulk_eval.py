@@ -13,7 +13,7 @@ from sklearn.metrics import accuracy_score, f1_score
 
 from app.models.classifier import TicketClassifier
 from scripts import bulk_eval
-from scripts.evaluation import EvaluatedRow, HeadAnswer, measure
+from scripts.lib.evaluation import EvaluatedRow, HeadAnswer, measure
 from tests.conftest import StartProcess, WriteModel
 from tests.processes import ROOT, free_port
 from tests.scripts.conftest import RunScript, ScriptedService, WriteTickets

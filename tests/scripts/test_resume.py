@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from scripts import bulk_classify
-from scripts.resumable_output import Progress, ResumableOutput, ResumeError
+from scripts.lib.resumable_output import Progress, ResumableOutput, ResumeError
 from tests.processes import ROOT, clean_environment
 
 N_TICKETS = 5_500

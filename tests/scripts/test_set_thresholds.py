@@ -10,7 +10,7 @@ import pytest
 
 from app.models.artifacts import verify, write_version
 from app.models.classifier import TicketClassifier
-from app.training.data import Tickets
+from app.training.intake.labelled_tickets import Tickets
 from app.training.pipeline import TrainingOptions, train
 from data.generate_dataset import generate
 from scripts import set_thresholds

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from app.models.artifacts import verify, write_version
 from app.models.classifier import TicketClassifier
 from app.models.features import join_fields
-from app.training.data import Tickets, read_tickets
+from app.training.intake.labelled_tickets import Tickets, read_tickets
 from app.training.pipeline import TrainingOptions, train
 from tests.training.conftest import ROOT, RunTrain, write_csv
 

@@ -1,0 +1,219 @@
+"""What ``/metrics`` shows: the numbers of all processes, summed and named, as families of prometheus-client."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import TYPE_CHECKING, Final
+
+from prometheus_client import ProcessCollector
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.registry import Collector
+
+from app.errors import (
+    BODY_TOO_LARGE,
+    MALFORMED_JSON,
+    OVERLOADED,
+    RATE_LIMITED,
+    UNSUPPORTED_CONTENT_ENCODING,
+    UNSUPPORTED_MEDIA_TYPE,
+    VALIDATION_FAILED,
+)
+
+if TYPE_CHECKING:
+    from prometheus_client.metrics_core import Metric
+
+    from app.insights.drift import DriftMonitor
+    from app.metrics.shared_values import ProcessValues, SharedValues
+
+REQUEST_SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+INFERENCE_SECONDS: Final = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1.0)
+CONFIDENCES: Final = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
+
+_LEVELS: Final = {"ok": 0, "watch": 1, "act": 2}
+_BODY_ERRORS: Final = (
+    BODY_TOO_LARGE,
+    UNSUPPORTED_MEDIA_TYPE,
+    UNSUPPORTED_CONTENT_ENCODING,
+    MALFORMED_JSON,
+    VALIDATION_FAILED,
+)
+
+# By label values; counters and gauges have one number, histograms one a bucket and the sum.
+_Samples = Mapping[tuple[str, ...], Sequence[float]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Counter:
+    name: str
+    meaning: str
+    labels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Histogram:
+    name: str
+    meaning: str
+    bounds: tuple[float, ...]
+    labels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Gauge:
+    """``merge`` makes one number of those of the processes that run."""
+
+    name: str
+    meaning: str
+    merge: Callable[[Iterable[float]], float]
+    labels: tuple[str, ...] = ()
+
+
+_COUNTERS: Final = (
+    _Counter("http_requests", "Answers by route, method and status.", ("route", "method", "status")),
+    _Counter("http_errors", "Error answers by the slug of the catalogue.", ("error",)),
+    _Counter("ticket_predictions", "Predictions by head, label and decision.", ("head", "label", "decision")),
+    _Counter("ticket_tokens", "Words in classified tickets."),
+    _Counter("ticket_unknown_tokens", "Words in classified tickets that the model does not know."),
+    _Counter("ticket_model_reloads", "Attempts at loading a version while the service runs.", ("result",)),
+)
+_HISTOGRAMS: Final = (
+    _Histogram(
+        "http_request_duration_seconds",
+        "Time from the end of a request's head to the end of its answer.",
+        REQUEST_SECONDS,
+        ("route",),
+    ),
+    _Histogram("ticket_prediction_confidence", "Confidence of the predicted label.", CONFIDENCES, ("head",)),
+    _Histogram(
+        "ticket_inference_duration_seconds",
+        "Time to score one request's tickets, one or a batch; the request's share where several were scored together.",
+        INFERENCE_SECONDS,
+    ),
+)
+_GAUGES: Final = (
+    _Gauge("ticket_model_info", "1 for a version that is loaded.", max, ("version",)),
+    _Gauge("ticket_model_loaded", "1 when every worker has a model.", min),
+    _Gauge("ticket_model_degraded", "1 when a version that should serve was refused, by any worker.", max),
+    _Gauge("rate_limit_storage_info", "1 for where requests are counted for the rate limit.", max, ("storage",)),
+    _Gauge(
+        "rate_limit_storage_degraded",
+        "1 when RATE_LIMIT_STORAGE fails for any worker, so that it counts requests by itself.",
+        max,
+    ),
+)
+
+
+class ServiceCollector(Collector):
+    """Reads the numbers of all processes each time it is asked."""
+
+    def __init__(self, values: SharedValues, drift: DriftMonitor) -> None:
+        self._values = values
+        self._drift = drift
+
+    def describe(self) -> Iterable[Metric]:
+        """Say nothing in advance; names cannot clash, because this is the registry's only collector."""
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        processes = list(self._values.processes())
+        lasting = _summed(processes)
+        for counter in _COUNTERS:
+            yield _counter_family(counter, lasting[counter.name])
+        yield from _refusals({labels[0]: numbers[0] for labels, numbers in lasting["http_errors"].items()})
+        for histogram in _HISTOGRAMS:
+            yield _histogram_family(histogram, lasting[histogram.name])
+        running = [process for process in processes if process.pid is not None]
+        for gauge in _GAUGES:
+            yield _gauge_family(gauge, running)
+        yield from self._drift_families()
+        yield from _process_families(running)
+
+    def _drift_families(self) -> Iterator[Metric]:
+        report = self._drift.report()
+        yield GaugeMetricFamily(
+            "ticket_drift_window_tickets", "Tickets that drift is computed from.", value=report.n_tickets
+        )
+        labels = ("head", "feature")
+        indexes = GaugeMetricFamily(
+            "ticket_drift_stability_index", "Population stability index against training.", labels=labels
+        )
+        levels = GaugeMetricFamily("ticket_drift_level", "Drift: 0 none, 1 to watch, 2 to act on.", labels=labels)
+        for drift in report.features:
+            indexes.add_metric((drift.head, drift.feature), drift.index)
+            levels.add_metric((drift.head, drift.feature), _LEVELS[drift.level])
+        yield indexes
+        yield levels
+
+
+def _summed(processes: Iterable[ProcessValues]) -> dict[str, dict[tuple[str, ...], list[float]]]:
+    sums: defaultdict[str, dict[tuple[str, ...], list[float]]] = defaultdict(dict)
+    for process in processes:
+        for key, numbers in process.numbers.items():
+            if key.lasting:
+                before = sums[key.name].get(key.labels)
+                total = list(numbers) if before is None else [a + b for a, b in zip(before, numbers, strict=True)]
+                sums[key.name][key.labels] = total
+    return sums
+
+
+def _counter_family(counter: _Counter, samples: _Samples) -> Metric:
+    family = CounterMetricFamily(counter.name, counter.meaning, labels=counter.labels)
+    for labels, numbers in samples.items():
+        family.add_metric(labels, numbers[0])
+    return family
+
+
+def _refusals(errors: Mapping[str, float]) -> Iterator[Metric]:
+    """Yield what is asked for most often about errors under a name of its own, there from the start."""
+    yield CounterMetricFamily(
+        "http_requests_limited", "Requests beyond the rate limit (429).", value=errors.get(RATE_LIMITED.slug, 0)
+    )
+    yield CounterMetricFamily(
+        "http_requests_shed",
+        "Requests refused because too many were waiting (503).",
+        value=errors.get(OVERLOADED.slug, 0),
+    )
+    refused = CounterMetricFamily("http_request_bodies_refused", "Bodies refused, by reason.", labels=("reason",))
+    for kind in _BODY_ERRORS:
+        refused.add_metric((kind.slug,), errors.get(kind.slug, 0))
+    yield refused
+
+
+def _histogram_family(histogram: _Histogram, samples: _Samples) -> Metric:
+    family = HistogramMetricFamily(histogram.name, histogram.meaning, labels=histogram.labels)
+    names = [*map(str, histogram.bounds), "+Inf"]
+    for labels, numbers in samples.items():
+        family.add_metric(labels, list(zip(names, accumulate(numbers[:-1]), strict=True)), sum_value=numbers[-1])
+    return family
+
+
+def _gauge_family(gauge: _Gauge, running: Iterable[ProcessValues]) -> Metric:
+    found: defaultdict[tuple[str, ...], list[float]] = defaultdict(list)
+    for process in running:
+        for key, numbers in process.numbers.items():
+            if key.name == gauge.name:
+                found[key.labels].append(numbers[0])
+    family = GaugeMetricFamily(gauge.name, gauge.meaning, labels=gauge.labels)
+    for labels, values in found.items():
+        # With labels, such as versions, only what is so is shown.
+        if not gauge.labels or any(values):
+            family.add_metric(labels, gauge.merge(values))
+    return family
+
+
+def _process_families(running: Sequence[ProcessValues]) -> Iterator[Metric]:
+    """Yield memory, processor time and open files of each worker, as the client library names them."""
+    yield GaugeMetricFamily("service_workers", "Processes that serve.", value=len(running))
+    families: dict[str, Metric] = {}
+    for process in running:
+        for own in ProcessCollector(pid=_giving(process), registry=None).collect():
+            family = families.setdefault(own.name, own)
+            samples = [sample._replace(labels={"worker": str(process.position)}) for sample in own.samples]
+            family.samples = samples if family is own else family.samples + samples
+    yield from families.values()
+
+
+def _giving(process: ProcessValues) -> Callable[[], int]:
+    return lambda: process.pid or 0

@@ -1,0 +1,1 @@
+"""Which model answers, and how tickets reach it; no HTTP."""

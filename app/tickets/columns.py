@@ -1,0 +1,96 @@
+"""Which column of a file is what, and what to say when that is not clear."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from app.tickets.table import InputError, Table
+
+DEFAULT_TARGETS = ("priority", "department")
+GROUP_COLUMN = "situation"
+_HEAD_NAME = re.compile(r"\w[\w-]{0,63}")
+# What the exports of Zendesk, Freshdesk, Jira, Zammad and others call these columns.
+_OTHER_NAMES = {
+    "title": ("subject", "summary", "ticket subject", "short description", "betreff"),
+    "description": ("body", "description_text", "description text", "message", "content", "text", "ticket description"),
+    "priority": ("prio", "urgency", "severity", "ticket priority"),
+    "department": (
+        "group", "team", "queue", "assigned group", "ticket group", "category", "component/s", "components",
+        "request type", "custom field (request type)", "assignment group",
+    ),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The names in the file of the columns that training reads; ``labels`` by head."""
+
+    title: str | None
+    description: str | None
+    labels: Mapping[str, str]
+    group: str | None
+
+    @property
+    def text_names(self) -> tuple[str, ...]:
+        return tuple(name for name in (self.title, self.description) if name is not None)
+
+
+def choose_columns(
+    table: Table, *, targets: Sequence[str] | None, column_map: Mapping[str, str], group: str | None
+) -> Columns:
+    """Return the columns to read; raise ``InputError`` when one is missing, with a guess at what it is called here."""
+    title, description = (_text_column(table, field, column_map) for field in ("title", "description"))
+    if title is None and description is None:
+        raise InputError(
+            f'{table.path}, row 1: there is no column "title" or "description"; the file has {table.named_columns()}; '
+            f"say which is which with {_guess(table, ('title', 'description'))}"
+        )
+    if group is None and table.find(GROUP_COLUMN) is not None:
+        group = GROUP_COLUMN
+    if group is not None:
+        table.column(group)
+    return Columns(title, description, _label_columns(table, targets, column_map), group)
+
+
+def _text_column(table: Table, field: str, column_map: Mapping[str, str]) -> str | None:
+    if field in column_map:
+        table.column(column_map[field])
+        return column_map[field]
+    return field if table.find(field) is not None else None
+
+
+def _label_columns(table: Table, targets: Sequence[str] | None, column_map: Mapping[str, str]) -> dict[str, str]:
+    if targets is None:
+        # A column that --map names and the file lacks is a mistake, not a target to leave out.
+        mapped = [head for head in DEFAULT_TARGETS if head in column_map]
+        for head in mapped:
+            table.column(column_map[head])
+        found = [head for head in DEFAULT_TARGETS if head in mapped or table.find(head) is not None]
+        if not found:
+            raise InputError(
+                f'{table.path}, row 1: there is no column "priority" or "department"; '
+                f"the file has {table.named_columns()}; name the columns to predict with --targets, or map them with "
+                f"{_guess(table, DEFAULT_TARGETS)}"
+            )
+        return {head: column_map.get(head, head) for head in found}
+    for head in targets:
+        table.column(column_map.get(head, head))
+        if not _HEAD_NAME.fullmatch(head):
+            raise InputError(
+                f'{table.path}, row 1, column "{head}": a target names files: letters, digits, _ and -; '
+                f'give it such a name with --targets NAME --map "NAME={head}"'
+            )
+    return {head: column_map.get(head, head) for head in targets}
+
+
+def _guess(table: Table, names: Sequence[str]) -> str:
+    """Return the options that would map the columns that are called so elsewhere."""
+    folded = {column.casefold(): column for column in table.columns}
+    options = []
+    for name in names:
+        here = next((folded[other] for other in _OTHER_NAMES[name] if other in folded), None)
+        if here is not None:
+            options.append(f'--map "{name}={here}"' if " " in here else f"--map {name}={here}")
+    return " ".join(options) or f"--map {names[0]}=COLUMN"

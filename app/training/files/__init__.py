@@ -1,0 +1,1 @@
+"""The files of a version that are neither weights nor pages."""

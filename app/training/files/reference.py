@@ -1,0 +1,91 @@
+"""The reference histograms of a version: what its training tickets look like to a model that has not seen them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.models.features import words_of
+from app.models.reference import HeadReference, Histogram, LabelCounts, Reference, unknown_share
+from app.training.intake.labelled_tickets import Tickets
+
+_N_BINS = 10
+_N_PARTS = 5
+# Confidences and shares are told apart down to this; more digits in an edge would only look exact.
+_DIGITS = 4
+
+
+def reference_of(
+    tickets: Tickets,
+    unseen: Mapping[str, NDArray[np.float64]],
+    *,
+    min_document_frequency: int,
+    words_known_anyway: Collection[str] = (),
+    seed: int,
+) -> Reference:
+    """Return the histograms of ``tickets``.
+
+    ``unseen`` has probabilities ``(n_tickets, n_labels)`` a head, labels in order, from models that did not see the
+    ticket, NaN where there are none: answers to the tickets that a model was fitted on look too confident. Words count
+    as unknown that fewer than ``min_document_frequency`` of the other tickets have, four fifths of them drawn by chance
+    as tickets to come will be.
+    """
+    lengths = [len(title) + len(text) for title, text in zip(tickets.titles, tickets.descriptions, strict=True)]
+    parts = np.random.default_rng(seed).integers(_N_PARTS, size=len(tickets)).tolist()
+    shares = _unknown_shares(tickets, parts, min_document_frequency, words_known_anyway)
+    return Reference(
+        text_length=histogram_of(np.array(lengths, dtype=np.float64)),
+        unknown_share=histogram_of(shares),
+        heads=MappingProxyType(
+            {head: _head_reference(sorted(set(labels)), unseen[head]) for head, labels in tickets.labels.items()}
+        ),
+    )
+
+
+def histogram_of(values: NDArray[np.float64]) -> Histogram:
+    """Return about ten bins that hold equally many of ``values``, fewer where many values are the same.
+
+    Bins of equal width would leave most of them empty, and the index is the least certain where bins are.
+    """
+    quantiles = np.quantile(values, np.arange(1, _N_BINS) / _N_BINS)
+    # The largest value as an edge would make a last bin that nothing was in.
+    largest = float(values.max())
+    edges = [edge for edge in np.unique(np.round(quantiles, _DIGITS)).tolist() if edge < largest]
+    if not edges:
+        # All are the same: what is larger is something else.
+        edges = [largest]
+    counts = np.bincount(np.searchsorted(edges, values, side="left"), minlength=len(edges) + 1)
+    return Histogram(tuple(edges), tuple(counts.tolist()))
+
+
+def _head_reference(labels: Sequence[str], probabilities: NDArray[np.float64]) -> HeadReference:
+    known = probabilities[~np.isnan(probabilities).any(axis=1)]
+    counts = np.bincount(known.argmax(axis=1), minlength=len(labels))
+    return HeadReference(LabelCounts(tuple(labels), tuple(counts.tolist())), histogram_of(known.max(axis=1)))
+
+
+def _unknown_shares(
+    tickets: Tickets, parts: Sequence[int], min_document_frequency: int, words_known_anyway: Collection[str]
+) -> NDArray[np.float64]:
+    """Return for each ticket the share of its words that a model of the other parts of the tickets would not know."""
+    words = [words_of(*fields).all for fields in zip(tickets.titles, tickets.descriptions, strict=True)]
+    everywhere: Counter[str] = Counter()
+    within = [Counter[str]() for _ in range(_N_PARTS)]
+    for part, of_ticket in zip(parts, words, strict=True):
+        distinct = set(of_ticket)
+        everywhere.update(distinct)
+        within[part].update(distinct)
+    shares = []
+    for part, of_ticket in zip(parts, words, strict=True):
+        own = within[part]
+        unknown = [
+            word
+            for word in of_ticket
+            if everywhere[word] - own[word] < min_document_frequency and word not in words_known_anyway
+        ]
+        shares.append(unknown_share(n_tokens=len(of_ticket), n_unknown_tokens=len(unknown)))
+    return np.array(shares, dtype=np.float64)

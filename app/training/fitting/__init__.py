@@ -1,0 +1,1 @@
+"""From tickets to weights: features, the recipe and the regression."""

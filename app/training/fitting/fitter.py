@@ -1,0 +1,101 @@
+"""Features and heads together: fit on some tickets, score others, by one recipe."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+
+from app.training.fitting.design import FittedFeatures, Indices, TermCounts
+from app.training.fitting.fit import LinearHead, fit_head
+from app.training.fitting.recipe import FeatureRecipe, HeadRecipe
+from app.training.fitting.softmax_regression import FINE
+from app.training.fitting.word_vectors import VectorBlock, WordVectors, vector_block
+
+# A label that the training part lacks can never be predicted; no fitted logit comes near this one.
+UNSEEN_LABEL_LOGIT = -1e3
+# The folds of a cross-validation, and one for a fit on all of them.
+_MOST_DESIGNS = 6
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Design:
+    """The features of some tickets, ready for any number of heads."""
+
+    fitted: FittedFeatures
+    X: csr_matrix
+    vectors: VectorBlock | None
+
+
+class Fitter:
+    """Fits by one ``FeatureRecipe``; ``truth`` is always the label numbers of all tickets."""
+
+    def __init__(
+        self, counts: TermCounts, recipe: FeatureRecipe, vectors: WordVectors | None, *, tolerance: float = FINE
+    ) -> None:
+        self._tolerance = tolerance
+        self._counts = counts
+        self._recipe = recipe
+        self._vectors = vectors if recipe.word_vectors > 0 else None
+        # Words that no ticket has change nothing until there are other tickets.
+        self._vectors_seen = None if self._vectors is None else self._vectors.restricted_to(counts.words)
+        self._designs: OrderedDict[bytes, Design] = OrderedDict()
+
+    @property
+    def words_known_anyway(self) -> frozenset[str]:
+        """Return the words that a served model knows even if no ticket has them."""
+        return frozenset() if self._vectors is None else frozenset(self._vectors.words.tolist())
+
+    def design(self, tickets: Indices) -> Design:
+        """Return the features of ``tickets``; the last few are remembered, because every head asks for the same."""
+        key = tickets.tobytes()
+        if key not in self._designs:
+            self._designs[key] = self._make_design(tickets, self._vectors_seen)
+            if len(self._designs) > _MOST_DESIGNS:
+                self._designs.popitem(last=False)
+        return self._designs[key]
+
+    def complete_design(self, tickets: Indices) -> Design:
+        """Return the features to serve: with the words of the whole table, which tickets to come may have."""
+        return self._make_design(tickets, self._vectors)
+
+    def _make_design(self, tickets: Indices, vectors: WordVectors | None) -> Design:
+        fitted = self._counts.fit(
+            self._recipe.features, tickets, extra_words=None if vectors is None else vectors.words
+        )
+        X = self._counts.features(fitted, tickets)
+        block = None if vectors is None else vector_block(vectors, fitted, X, scale=self._recipe.word_vectors)
+        return Design(fitted, X, block)
+
+    def fit(self, design: Design, truth: NDArray[np.int64], n_labels: int, recipe: HeadRecipe) -> LinearHead:
+        """Fit a head; ``truth`` is that of the tickets of ``design``."""
+        return fit_head(design.X, truth, n_labels, recipe, vectors=design.vectors, tolerance=self._tolerance)
+
+    def score(
+        self,
+        train: Indices,
+        others: Indices,
+        *,
+        truth: NDArray[np.int64],
+        n_labels: int,
+        recipes: Mapping[str, HeadRecipe],
+    ) -> dict[str, NDArray[np.float64]]:
+        """Fit on ``train`` once for each of ``recipes``, and return their logits ``(n_others, n_labels)``."""
+        present = np.unique(truth[train])
+        if len(present) == 1:
+            # Nothing to fit: a few tickets, where one group had all of the other labels.
+            logits = np.full((len(others), n_labels), UNSEEN_LABEL_LOGIT)
+            logits[:, present] = 0.0
+            return dict.fromkeys(recipes, logits)
+        design = self.design(train)
+        X = self._counts.features(design.fitted, others)
+        numbers = np.searchsorted(present, truth[train])
+        answers = {}
+        for name, recipe in recipes.items():
+            answers[name] = np.full((len(others), n_labels), UNSEEN_LABEL_LOGIT)
+            answers[name][:, present] = self.fit(design, numbers, len(present), recipe).logits(X)
+        return answers

@@ -1,0 +1,188 @@
+"""Which recipe suits the data: a short search by grouped cross-validation, in the order of what matters most.
+
+A richer choice must earn its cost: it is taken only when it is better by ``_WORTHWHILE``. What a choice is worth is
+the mean of accuracy and macro-F1, so that neither the largest nor the smallest labels are forgotten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.models.features import BlockSpec, FeatureSpec
+from app.training.fitting.design import Indices, TermCounts
+from app.training.fitting.fitter import Fitter
+from app.training.fitting.recipe import FeatureRecipe, HeadRecipe
+from app.training.fitting.softmax_regression import COARSE
+from app.training.fitting.word_vectors import WordVectors
+from app.training.measuring.bootstrap import HeldOut, scores_of_counts
+from app.training.splitting.splits import Split, folds
+
+_N_FOLDS = 3
+# More tickets would tell finer differences apart, which are not worth their time; that grows with the labels, too.
+_MOST_TICKETS = 6_000
+_FEWEST_TICKETS = 3_000
+_MOST_LOGITS = 350_000
+_WORTHWHILE = 0.002
+# Characters are three times as many features as words and pairs, and take as much more time to serve.
+_WORTHWHILE_CHARACTERS = 0.004
+# Labels whose counts differ by less need no weights, and are not asked whether they want any.
+_BALANCED_RATIO = 1.5
+
+WORDS = (BlockSpec("word", 1, 1), BlockSpec("word", 2, 2))
+CHARACTERS = BlockSpec("char", 3, 4)
+TITLE = BlockSpec("title", 1, 1)
+
+# What is asked of each head, in this order; the first value stays unless another is worthwhile.
+_HEAD_QUESTIONS: Mapping[str, tuple[float, ...]] = {
+    "class_balance": (0.0, 0.5, 1.0),
+    "inverse_regularisation": (10.0, 3.0),
+    "naive_bayes": (0.0, 0.1),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One candidate, and its score on tickets that it was not fitted to; over all heads where ``head`` is ``None``."""
+
+    head: str | None
+    question: str
+    choice: str
+    score: float
+    taken: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Selection:
+    """What was chosen, and what was tried on the way."""
+
+    features: FeatureRecipe
+    heads: Mapping[str, HeadRecipe]
+    trials: tuple[Trial, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Labelled:
+    """Label numbers of all tickets, a head each."""
+
+    truth: Mapping[str, NDArray[np.int64]]
+    n_labels: Mapping[str, int]
+
+
+class Selector:
+    """Runs the search on some tickets; ``groups`` are never torn apart."""
+
+    def __init__(
+        self,
+        counts: TermCounts,
+        labelled: Labelled,
+        groups: NDArray[np.int64],
+        *,
+        vectors: WordVectors | None,
+        progress: Callable[[str], None],
+    ) -> None:
+        self._counts = counts
+        self._labelled = labelled
+        self._groups = groups
+        self._vectors = vectors
+        self._progress = progress
+        self._trials: list[Trial] = []
+
+    def select(
+        self, tickets: Indices, labels: Mapping[str, Sequence[str]], *, has_titles: bool, seed: int
+    ) -> Selection:
+        """Choose on ``tickets``, or on a part of them when they are many; ``labels`` are those of all tickets."""
+        affordable = _MOST_LOGITS // max(self._labelled.n_labels.values())
+        n_tickets = min(_MOST_TICKETS, max(_FEWEST_TICKETS, affordable))
+        some = np.sort(np.random.default_rng(seed).permutation(tickets)[:n_tickets])
+        splits = list(
+            folds(
+                {head: [values[i] for i in some] for head, values in labels.items()},
+                self._groups[some],
+                n_folds=_N_FOLDS,
+                seed=seed,
+            )
+        )
+        self._splits = [Split(some[split.train], some[split.validation]) for split in splits]
+        features = self._features(has_titles=has_titles)
+        fitter = Fitter(self._counts, features, self._vectors, tolerance=COARSE)
+        heads = {head: self._head(head, fitter) for head in labels}
+        features = self._without_characters(features, heads)
+        return Selection(features, heads, tuple(self._trials))
+
+    def _features(self, *, has_titles: bool) -> FeatureRecipe:
+        chosen = FeatureRecipe(FeatureSpec(WORDS))
+        best = self._try_features("features", "words and pairs of words", chosen)
+        steps = [("characters", CHARACTERS), ("words of the title", TITLE if has_titles else None)]
+        for name, block in steps:
+            if block is not None:
+                candidate = replace(chosen, features=replace(chosen.features, blocks=(*chosen.features.blocks, block)))
+                worthwhile = _WORTHWHILE_CHARACTERS if block == CHARACTERS else _WORTHWHILE
+                chosen, best = self._better(name, chosen, best, candidate, worthwhile)
+        if self._vectors is not None:
+            chosen, best = self._better("word vectors", chosen, best, replace(chosen, word_vectors=1.0), _WORTHWHILE)
+        return chosen
+
+    def _better(
+        self, name: str, chosen: FeatureRecipe, best: float, candidate: FeatureRecipe, worthwhile: float
+    ) -> tuple[FeatureRecipe, float]:
+        score = self._try_features("features", f"and {name}", candidate, to_beat=best + worthwhile)
+        return (candidate, score) if score >= best + worthwhile else (chosen, best)
+
+    def _try_features(self, question: str, choice: str, recipe: FeatureRecipe, *, to_beat: float = 0.0) -> float:
+        score = self._mean_score(recipe, dict.fromkeys(self._labelled.truth, HeadRecipe()))
+        self._trials.append(Trial(None, question, choice, score, taken=score >= to_beat))
+        return score
+
+    def _mean_score(self, features: FeatureRecipe, heads: Mapping[str, HeadRecipe]) -> float:
+        fitter = Fitter(self._counts, features, self._vectors, tolerance=COARSE)
+        return float(np.mean([self._score(head, fitter, {"": recipe})[""] for head, recipe in heads.items()]))
+
+    def _without_characters(self, features: FeatureRecipe, heads: Mapping[str, HeadRecipe]) -> FeatureRecipe:
+        """Drop the characters again if the recipes of the heads have made up for them: they cost most of all."""
+        if CHARACTERS not in features.features.blocks:
+            return features
+        blocks = tuple(block for block in features.features.blocks if block != CHARACTERS)
+        candidate = replace(features, features=replace(features.features, blocks=blocks))
+        scores = [self._mean_score(recipe, heads) for recipe in (features, candidate)]
+        dropped = scores[1] > scores[0] - _WORTHWHILE_CHARACTERS
+        self._trials += [
+            Trial(None, "features, by the recipes of the heads", choice, score, taken=taken)
+            for choice, score, taken in zip(("with characters", "without"), scores, (not dropped, dropped), strict=True)
+        ]
+        return candidate if dropped else features
+
+    def _head(self, head: str, fitter: Fitter) -> HeadRecipe:
+        chosen = HeadRecipe()
+        for question, values in _HEAD_QUESTIONS.items():
+            if question == "class_balance" and self._is_balanced(head):
+                continue
+            recipes = {f"{value:g}": replace(chosen, **{question: value}) for value in values}
+            scores = self._score(head, fitter, recipes)
+            first, best = next(iter(recipes)), max(scores, key=lambda name: scores[name])
+            taken = best if scores[best] >= scores[first] + _WORTHWHILE else first
+            self._trials += [Trial(head, question, name, scores[name], taken=name == taken) for name in recipes]
+            chosen = recipes[taken]
+        return chosen
+
+    def _is_balanced(self, head: str) -> bool:
+        counts = np.bincount(self._labelled.truth[head], minlength=self._labelled.n_labels[head])
+        return bool(counts.max() <= _BALANCED_RATIO * counts.min())
+
+    def _score(self, head: str, fitter: Fitter, recipes: Mapping[str, HeadRecipe]) -> dict[str, float]:
+        self._progress(f"{head}: choosing, {len(self._trials)} tried")
+        truth, n_labels = self._labelled.truth[head], self._labelled.n_labels[head]
+        confusions = dict.fromkeys(recipes, np.zeros((n_labels, n_labels)))
+        for split in self._splits:
+            logits = fitter.score(split.train, split.validation, truth=truth, n_labels=n_labels, recipes=recipes)
+            held_out = HeldOut(truth[split.validation], self._groups[split.validation], n_labels)
+            for name, of_recipe in logits.items():
+                confusions[name] = confusions[name] + held_out.confusion(of_recipe.argmax(axis=1))
+        scores = {}
+        for name, confusion in confusions.items():
+            of_counts = scores_of_counts(confusion[np.newaxis])
+            scores[name] = float(of_counts.accuracy[0] + of_counts.macro_f1[0]) / 2
+        return scores

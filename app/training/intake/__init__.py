@@ -1,0 +1,1 @@
+"""Rows of a file to labelled tickets, and what cannot be trained on, said plainly."""

@@ -1,0 +1,174 @@
+"""Rows to tickets: which columns are which, labels in one spelling, and what cannot be trained on, said plainly."""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from app.tickets.columns import Columns, choose_columns
+from app.tickets.table import InputError, Table, read_table
+from app.training.intake.duplicates import duplicate_notes
+from app.training.intake.label_names import LabelNames
+from app.training.intake.rare_labels import rare_label_note, rare_labels
+
+_FEWEST_LABELS = 2
+_FEWEST_TICKETS_A_LABEL = 2
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tickets:
+    """Labelled tickets, column by column; ``labels`` has one list a head.
+
+    ``groups`` names what must not be torn apart by a split, such as tickets about one situation; ``None`` where the
+    file does not say. ``notes`` tell what intake changed or left out.
+    """
+
+    titles: list[str]
+    descriptions: list[str]
+    labels: dict[str, list[str]]
+    groups: list[str] | None
+    sha256: str
+    notes: tuple[str, ...]
+    row_numbers: Sequence[int] | None = None
+
+    def row_number(self, ticket: int) -> int:
+        """Return the row of a ticket in its file, counted from 1 with the header, as a spreadsheet does."""
+        return ticket + 2 if self.row_numbers is None else self.row_numbers[ticket]
+
+    def __len__(self) -> int:
+        return len(self.titles)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intake:
+    """How a file is to be read.
+
+    ``targets``: the label columns to train; ``None`` for those of ``DEFAULT_TARGETS`` that the file has.
+    ``column_map``: our name to the file's, such as ``{"title": "Subject"}``. ``label_map``: the file's label to ours.
+    ``group``: the column whose values a split keeps together; ``None`` for ``GROUP_COLUMN``, if the file has it.
+    ``skip_blank_labels``: leave out tickets without a label, which are an error otherwise.
+    ``for_training=False``: tickets to evaluate on, where one label, or a rare one, is no mistake.
+    """
+
+    targets: Sequence[str] | None = None
+    column_map: Mapping[str, str] = field(default_factory=dict)
+    label_map: Mapping[str, str] = field(default_factory=dict)
+    group: str | None = None
+    skip_blank_labels: bool = False
+    for_training: bool = True
+
+
+def read_tickets(path: Path, intake: Intake = Intake()) -> Tickets:
+    """Read a team's export; raise ``InputError`` for what cannot be used."""
+    table = read_table(path)
+    columns = choose_columns(table, targets=intake.targets, column_map=intake.column_map, group=intake.group)
+    rows = _Rows(table, columns, intake)
+    labels, notes = {}, rows.notes()
+    for head, values in rows.labels.items():
+        labels[head], spellings = rows.names[head].joined(values)
+        notes += spellings
+    if intake.for_training:
+        for head, values in labels.items():
+            _check_enough(table, rows.row_numbers, columns.labels[head], values)
+        notes += _notes_on_labels(labels)
+        notes += duplicate_notes(zip(rows.titles, rows.descriptions, strict=True), labels, rows.row_numbers)
+    return Tickets(
+        titles=rows.titles,
+        descriptions=rows.descriptions,
+        labels=labels,
+        groups=rows.groups,
+        sha256=table.sha256,
+        notes=tuple(notes),
+        row_numbers=rows.row_numbers,
+    )
+
+
+class _Rows:
+    """The columns of a file that training needs, filled row by row, with equal labels stored once."""
+
+    def __init__(self, table: Table, columns: Columns, intake: Intake) -> None:
+        self.titles: list[str] = []
+        self.descriptions: list[str] = []
+        self.names = {head: LabelNames(column, intake.label_map) for head, column in columns.labels.items()}
+        self.labels: dict[str, list[str]] = {head: [] for head in columns.labels}
+        self.groups: list[str] | None = None if columns.group is None else []
+        self.row_numbers = array("q")
+        self._n_blank = self._n_unlabelled = 0
+        self._table = table
+        self._read(columns, intake)
+
+    def _read(self, columns: Columns, intake: Intake) -> None:
+        named = [*columns.text_names, *columns.labels.values(), *([columns.group] if columns.group else [])]
+        n_texts, n_labels = len(columns.text_names), len(columns.labels)
+        known_groups: dict[str, str] = {}
+        for row in self._table.rows([self._table.column(name) for name in named]):
+            texts, labels = row.fields[:n_texts], row.fields[n_texts : n_texts + n_labels]
+            if not any(map(str.strip, texts)):
+                self._n_blank += 1
+                continue
+            if not all(map(str.strip, labels)):
+                if intake.skip_blank_labels:
+                    self._n_unlabelled += 1
+                    continue
+                blank = next(
+                    name for name, label in zip(columns.labels.values(), labels, strict=True) if not label.strip()
+                )
+                raise InputError(
+                    f'{self._table.path}, row {row.number}, column "{blank}": the label is blank; '
+                    "--skip-blank-labels leaves such tickets out"
+                )
+            self.titles.append(texts[0] if columns.title else "")
+            self.descriptions.append(texts[-1] if columns.description else "")
+            for head, label in zip(columns.labels, labels, strict=True):
+                self.labels[head].append(self.names[head].ours(label))
+            if self.groups is not None:
+                self.groups.append(known_groups.setdefault(row.fields[-1], row.fields[-1]))
+            self.row_numbers.append(row.number)
+        if not self.titles:
+            raise InputError(self._nothing_left())
+
+    def _nothing_left(self) -> str:
+        n_rows = self._n_blank + self._n_unlabelled
+        if n_rows == 0:
+            return f"{self._table.path} has a header and no tickets"
+        if self._n_unlabelled == 0:
+            return f"{self._table.path} has {n_rows} rows, and none has a title or a description"
+        return f"{self._table.path} has {n_rows} rows, and none has both text and labels"
+
+    def notes(self) -> list[str]:
+        notes = []
+        if self._table.encoding == "cp1252":
+            notes.append("the file was read as Windows-1252")
+        if self._table.delimiter not in {",", None}:
+            notes.append(f"the file was read with {self._table.delimiter!r} between the columns")
+        if self._n_blank:
+            notes.append(f"{self._n_blank} rows without title and description were left out")
+        if self._n_unlabelled:
+            notes.append(f"{self._n_unlabelled} rows with a blank label were left out")
+        return notes + list(
+            dict.fromkeys(note for names in self.names.values() for note in names.unused_notes(self.names))
+        )
+
+
+def _notes_on_labels(labels: Mapping[str, Sequence[str]]) -> list[str]:
+    return [
+        rare_label_note(head, label, n) for head, values in labels.items() for label, n in rare_labels(values).items()
+    ]
+
+
+def _check_enough(table: Table, row_numbers: Sequence[int], column: str, values: Sequence[str]) -> None:
+    counts = Counter(values)
+    if len(counts) < _FEWEST_LABELS:
+        raise InputError(
+            f'{table.path}, row {row_numbers[0]}, column "{column}": every ticket has the label "{values[0]}"; '
+            "there is nothing to learn from fewer than two labels"
+        )
+    rare = next((label for label, count in counts.items() if count < _FEWEST_TICKETS_A_LABEL), None)
+    if rare is not None:
+        raise InputError(
+            f'{table.path}, row {row_numbers[values.index(rare)]}, column "{column}": the label "{rare}" occurs once; '
+            "give it more tickets, or join it to another with --label-map"
+        )

@@ -1,0 +1,151 @@
+"""How good a model is on tickets that it did not see, how sure that figure is, and what no model would reach."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import classification_report
+
+from app.models.decisions import DecisionPolicy
+from app.training.measuring.bootstrap import HeldOut, bootstrap_scores, interval, scores_of_counts
+from app.training.thresholds.calibration import calibration_of
+
+N_BINS = 15
+# The smallest number of words of each band of lengths; terse tickets are where word counts know least.
+_LENGTH_BANDS = (0, 6, 16, 41, 101)
+
+
+def evaluate_head(
+    probabilities: NDArray[np.float64],
+    held_out: HeldOut,
+    labels: Sequence[str],
+    *,
+    n_words: NDArray[np.int64],
+    seed: int,
+) -> dict[str, Any]:
+    """Return the report of one head as plain JSON values.
+
+    ``probabilities`` is ``(n_tickets, n_labels)``, ``n_words`` the lengths of the tickets, ``(n_tickets,)``.
+    """
+    truth = held_out.truth
+    predicted = probabilities.argmax(axis=1)
+    positions = list(range(len(labels)))
+    counts = held_out.confusion(predicted)
+    report = classification_report(
+        truth, predicted, labels=positions, target_names=list(labels), output_dict=True, zero_division=0
+    )
+    scores = scores_of_counts(counts[np.newaxis])
+    resampled = bootstrap_scores(predicted, held_out, seed=seed)
+    return {
+        "n_tickets": len(truth),
+        "summary": {
+            "accuracy": float(scores.accuracy[0]),
+            # Over the labels that occur among the tickets or the answers, as scikit-learn's f1_score does.
+            "macro_f1": float(scores.macro_f1[0]),
+            "weighted_f1": report["weighted avg"]["f1-score"],
+        },
+        "intervals": {
+            "accuracy": interval(resampled.accuracy),
+            "macro_f1": interval(resampled.macro_f1),
+            "confidence": 0.95,
+            "resamples": len(resampled.accuracy),
+            "drawn": "groups of similar tickets",
+        },
+        "per_class": {label: report[label] for label in labels},
+        "confusion_matrix": {"labels": list(labels), "rows_are": "true", "counts": counts.tolist()},
+        "calibration": {
+            **calibration_of(probabilities, truth),
+            "bins": reliability_bins(probabilities, truth),
+        },
+        "baselines": baselines(truth, len(labels)),
+        "by_length": by_length(probabilities, truth, n_words),
+    }
+
+
+def baselines(truth: NDArray[np.int64], n_labels: int) -> dict[str, float]:
+    """Return the accuracy of always the most frequent label, and of labels drawn in proportion."""
+    shares = np.bincount(truth, minlength=n_labels) / len(truth)
+    return {"majority_accuracy": float(shares.max()), "prior_accuracy": float((shares**2).sum())}
+
+
+def reliability_bins(probabilities: NDArray[np.float64], truth: NDArray[np.int64]) -> list[dict[str, float]]:
+    """Return the bins of the expected calibration error that have tickets, by rising confidence."""
+    confidence = probabilities.max(axis=1)
+    correct = probabilities.argmax(axis=1) == truth
+    bins = np.minimum((confidence * N_BINS).astype(int), N_BINS - 1)
+    return [
+        {
+            "from": number / N_BINS,
+            "to": (number + 1) / N_BINS,
+            "n_tickets": int((bins == number).sum()),
+            "confidence": float(confidence[bins == number].mean()),
+            "accuracy": float(correct[bins == number].mean()),
+        }
+        for number in range(N_BINS)
+        if (bins == number).any()
+    ]
+
+
+def by_length(
+    probabilities: NDArray[np.float64], truth: NDArray[np.int64], n_words: NDArray[np.int64]
+) -> list[dict[str, Any]]:
+    """Return accuracy and mean confidence for each band of lengths in words that has tickets."""
+    correct = probabilities.argmax(axis=1) == truth
+    confidence = probabilities.max(axis=1)
+    rows = []
+    for smallest, following in zip(_LENGTH_BANDS, (*_LENGTH_BANDS[1:], None), strict=True):
+        inside = n_words >= smallest
+        if following is not None:
+            inside &= n_words < following
+        if inside.any():
+            rows.append(
+                {
+                    "words": f"{smallest} to {following - 1}" if following else f"{smallest} or more",
+                    "n_tickets": int(inside.sum()),
+                    "accuracy": float(correct[inside].mean()),
+                    "mean_confidence": float(confidence[inside].mean()),
+                }
+            )
+    return rows
+
+
+def wilson_interval(n_right: int, n: int) -> list[float] | None:
+    """Return the 95 % interval of a share (Wilson 1927), which holds for few tickets and near 1; none of none."""
+    if n == 0:
+        return None
+    z = 1.959964
+    share, scale = n_right / n, 1 + z * z / n
+    half = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n)) / scale
+    middle = (share + z * z / (2 * n)) / scale
+    return [max(0.0, middle - half), min(1.0, middle + half)]
+
+
+def decisions_of(
+    probabilities: NDArray[np.float64], truth: NDArray[np.int64], labels: Sequence[str], policy: DecisionPolicy
+) -> dict[str, dict[str, Any]]:
+    """Return how many tickets ``policy`` decides each way, and how many of those answers are right.
+
+    Unknown words are left aside: every ticket counts as made of known words.
+    """
+    order = np.argsort(-probabilities, axis=1, kind="stable")[:, :2]
+    best = np.take_along_axis(probabilities, order, axis=1)
+    n_decided: Counter[str] = Counter()
+    n_right: Counter[str] = Counter()
+    for first, confidence, second, true in zip(order[:, 0], best[:, 0], best[:, 1], truth, strict=True):
+        decision, _ = policy.decide(labels[first], float(confidence), float(confidence - second), 1.0)
+        n_decided[decision] += 1
+        n_right[decision] += int(first == true)
+    return {
+        decision: {
+            "n_tickets": n_decided[decision],
+            "coverage": n_decided[decision] / len(truth),
+            "precision": n_right[decision] / n_decided[decision] if n_decided[decision] else None,
+            "precision_interval": wilson_interval(n_right[decision], n_decided[decision]),
+        }
+        for decision in ("auto", "suggest", "review")
+    }

@@ -1,0 +1,1 @@
+"""What people read beside a model."""

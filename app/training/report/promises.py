@@ -1,0 +1,104 @@
+"""What a model promises and what it does not, in the words of somebody who answers tickets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from app.training.intake.rare_labels import rare_label_note, rare_labels
+from app.training.splitting.near_duplicates import SIMILARITY
+
+_FEW_VALIDATION_TICKETS = 200
+_LARGE_CALIBRATION_ERROR = 0.1
+_MOST_NAMED = 8
+
+
+def chosen_by(thresholds: Mapping[str, Any]) -> str:
+    """Return how the thresholds of a head came about; ``thresholds`` is its entry in ``metrics.json``."""
+    if thresholds["chosen_by"] == "precision":
+        return f"chosen for a precision of {thresholds['target_precision']:.2f}"
+    return "chosen at the lowest cost" if thresholds["chosen_by"] == "costs" else "set by hand"
+
+
+def promises_of(figures: Mapping[str, Any]) -> list[str]:
+    """Return sentences on what was measured of one head; ``figures`` are those of ``metrics.json``."""
+    if "summary" not in figures:
+        return ["Nothing was measured (ENABLE_EVAL is off), so nothing is promised."]
+    summary, intervals = figures["summary"], figures["intervals"]
+    low, high = (100 * bound for bound in intervals["accuracy"])
+    error = figures["calibration"]["expected_calibration_error"]
+    auto, suggest, review = (figures["decisions"][name] for name in ("auto", "suggest", "review"))
+    costs = [_cost_sentence(figures["costs_out_of_fold"])] if "costs_out_of_fold" in figures else []
+    return [
+        (
+            f"Of 100 tickets like these, about {100 * summary['accuracy']:.0f} get the right label "
+            f"(95 % interval: {low:.0f} to {high:.0f}). Always answering the most frequent label gets "
+            f"{100 * figures['baselines']['majority_accuracy']:.0f}."
+        ),
+        _auto_sentence(auto, figures["thresholds"]["target_precision"]),
+        f"{100 * suggest['coverage']:.0f} of 100 are shown to a person as a suggestion"
+        + ("" if suggest["precision"] is None else f" ({100 * suggest['precision']:.0f} % of them right)")
+        + f", and {100 * review['coverage']:.0f} are left to a person.",
+        f"A stated confidence is off by {100 * error:.1f} percentage points on average.",
+        *costs,
+    ]
+
+
+def _cost_sentence(costs: Mapping[str, float]) -> str:
+    return (
+        f"By the table of costs, a ticket costs {costs['per_ticket']:.3g} on average; it would cost "
+        f"{costs['per_ticket_all_reviewed']:.3g} if a person looked at every one, and "
+        f"{costs['per_ticket_all_answered']:.3g} if nobody did."
+    )
+
+
+def _auto_sentence(auto: Mapping[str, Any], target_precision: float | None) -> str:
+    aimed = "no precision is aimed at" if target_precision is None else f"the aim is {100 * target_precision:.0f} %"
+    if auto["precision"] is None:
+        return f"No validation ticket was sure enough to be acted on without a person ({aimed})."
+    low, high = auto["precision_interval"]
+    missed = target_precision is not None and high < target_precision
+    verdict = ", which the interval leaves out: do not rely on it" if missed else ""
+    return (
+        f"It would act on {100 * auto['coverage']:.0f} of 100 without a person, and {100 * auto['precision']:.1f} % of "
+        f"those answers were right (95 % interval: {100 * low:.1f} to {100 * high:.1f}; {aimed}{verdict})."
+    )
+
+
+def limits_of(head: str, figures: Mapping[str, Any], label_counts: Mapping[str, int]) -> list[str]:
+    """Return sentences on what one head cannot promise; ``label_counts`` are of all tickets."""
+    sentences = [rare_label_note(head, label, n) for label, n in rare_labels(label_counts).items()]
+    rare = set(rare_labels(label_counts))
+    points = figures.get("operating_points", {})
+    infeasible = [label for label, point in points.items() if point["auto"] is None and label not in rare]
+    if infeasible and len(infeasible) == len(points) - len(rare):
+        sentences.append("No label has a threshold from which to act alone: nothing is done without a person.")
+    elif infeasible:
+        named = ", ".join(f'"{label}"' for label in infeasible[:_MOST_NAMED]) + (
+            ", …" if len(infeasible) > _MOST_NAMED else ""
+        )
+        sentences.append(
+            f"No threshold from which to act alone is feasible for {len(infeasible)} of {len(points)} labels, which "
+            f"are never answered without a person: {named}."
+        )
+    if "summary" not in figures:
+        return sentences
+    if figures["n_tickets"] < _FEW_VALIDATION_TICKETS:
+        sentences.append(f"Only {figures['n_tickets']} tickets were held out, so every figure here is a rough one.")
+    if figures["calibration"]["expected_calibration_error"] > _LARGE_CALIBRATION_ERROR:
+        sentences.append("Confidences are far from the share of right answers: do not read them as probabilities.")
+    if figures["intervals"]["accuracy"][0] <= figures["baselines"]["majority_accuracy"]:
+        sentences.append("It is not shown to be better than always answering the most frequent label.")
+    overlap = figures["overlap"]
+    if overlap["texts"] or overlap["near_duplicates"] or overlap["groups"]:
+        sentences.append(
+            f"{overlap['near_duplicates']} of {overlap['tickets_checked']} validation tickets have a near-duplicate in "
+            "training that could not be kept apart: the figures flatter."
+        )
+    if overlap["similarity"] > SIMILARITY:
+        sentences.append(
+            f"So many texts resemble each other that only those of a similarity of {overlap['similarity']:.1f} or more "
+            "were kept together: the figures may flatter."
+        )
+    sentences.append(figures["learning_curve"]["conclusion"])
+    return sentences

@@ -1,0 +1,1 @@
+"""Which tickets are held out, with all that are like them."""

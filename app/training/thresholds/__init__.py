@@ -1,0 +1,1 @@
+"""From which confidence on an answer is acted on, and what confidences mean."""

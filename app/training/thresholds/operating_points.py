@@ -1,0 +1,165 @@
+"""From which confidence on each label is acted on, or shown: for a promised precision, or at the lowest cost.
+
+Both are chosen on out-of-fold predictions. A threshold counts only with enough answers above it, and without one the
+label is never answered without a person: "infeasible" is an answer, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.models.decisions import OperatingPoint
+from app.training.thresholds.confidence_counts import (
+    ALL,
+    CLEAR,
+    CLEAR_RIGHT,
+    N_STEPS,
+    RIGHT,
+    Answered,
+    Counts,
+    decided,
+)
+from app.training.thresholds.costs import HeadCosts
+
+FEWEST_ANSWERS = 20
+# A suggestion helps when it is right more often than not.
+_SUGGEST_PRECISION = 0.5
+_NONE = OperatingPoint(auto=None, suggest=None)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Thresholds:
+    """The operating points of one head, the counts they were chosen by, and what ``metrics.json`` says of them."""
+
+    points: Mapping[str, OperatingPoint]
+    counts: Counts
+    figures: dict[str, Any]
+
+
+def choose(
+    answered: Answered,
+    labels: Sequence[str],
+    *,
+    target_precision: float,
+    costs: HeadCosts | None = None,
+    left_to_review: Sequence[str] = (),
+) -> Thresholds:
+    """Choose on out-of-fold answers: at the lowest cost if there are ``costs``, for ``target_precision`` if not.
+
+    ``left_to_review`` are labels that get no threshold, because too little is known of them.
+    """
+    counts = answered.counts(labels)
+    if costs is None:
+        points = points_for_precision(counts, target_precision, left_to_review=left_to_review)
+        figures: dict[str, Any] = {"thresholds": {"chosen_by": "precision", "target_precision": target_precision}}
+    else:
+        points = _cheapest_points(counts, answered, costs) | dict.fromkeys(left_to_review, _NONE)
+        figures = {
+            "thresholds": {"chosen_by": "costs", "target_precision": None},
+            "costs_out_of_fold": _costs_of(answered, labels, points, costs),
+        }
+    return Thresholds(points, counts, {**figures, **figures_of_points(points, counts)})
+
+
+def points_for_precision(
+    counts: Counts, target_precision: float, *, left_to_review: Sequence[str] = ()
+) -> dict[str, OperatingPoint]:
+    """Return, for each label, the lowest confidences whose answers are right often enough.
+
+    ``auto`` looks at answers that are not ambiguous, since no other is ever acted on; ``suggest`` at all of them.
+    """
+    return {
+        label: OperatingPoint(
+            auto=lowest_threshold(of_label.from_step[:, CLEAR:], target_precision),
+            suggest=lowest_threshold(of_label.from_step[:, :CLEAR], _SUGGEST_PRECISION),
+        )
+        for label, of_label in counts.items()
+    } | dict.fromkeys(left_to_review, _NONE)
+
+
+def lowest_threshold(
+    from_step: NDArray[np.int64], precision: float, *, fewest_answers: int = FEWEST_ANSWERS
+) -> float | None:
+    """Return the lowest confidence from which on answers reach ``precision``, or ``None``.
+
+    ``from_step`` ``(1001, 2)``: how many answers are at least that confident, and how many of those are right.
+    """
+    n, n_right = from_step[:, 0], from_step[:, 1]
+    steps = np.flatnonzero(_has_answers(n) & (n >= fewest_answers) & (n_right >= precision * n))
+    return float(steps[0]) / N_STEPS if len(steps) else None
+
+
+def figures_of_points(points: Mapping[str, OperatingPoint], counts: Counts) -> dict[str, Any]:
+    """Return the thresholds, and what they did out of fold, as plain JSON values.
+
+    ``coverage`` is a share of all tickets, whatever their label; ``precision`` is ``None`` where nothing is answered.
+    """
+    n_tickets = max(1, sum(int(of_label.at_least(0.0)[ALL]) for of_label in counts.values()))
+    out_of_fold = {}
+    for label, of_label in counts.items():
+        auto = of_label.at_least(points[label].auto)
+        suggest = of_label.at_least(points[label].suggest)
+        out_of_fold[label] = {
+            "auto": _share(int(auto[CLEAR]), int(auto[CLEAR_RIGHT]), n_tickets),
+            "auto_or_suggest": _share(int(suggest[ALL]), int(suggest[RIGHT]), n_tickets),
+            "auto_is_feasible": points[label].auto is not None,
+        }
+    return {
+        "operating_points": {label: {"auto": p.auto, "suggest": p.suggest} for label, p in points.items()},
+        "operating_points_out_of_fold": out_of_fold,
+        "decisions_out_of_fold": {
+            decision: _share(n, n_right, n_tickets) for decision, (n, n_right) in decided(counts, points).items()
+        },
+    }
+
+
+def _share(n: int, n_right: int, n_tickets: int) -> dict[str, Any]:
+    return {"n_tickets": n, "coverage": n / n_tickets, "precision": n_right / n if n else None}
+
+
+def _cheapest_points(counts: Counts, answered: Answered, costs: HeadCosts) -> dict[str, OperatingPoint]:
+    """Return, for each label, the confidence from which on answering saves most against leaving all to a person.
+
+    ``suggest`` stays what it is for a promised precision: a person looks either way.
+    """
+    points = {}
+    saved = costs.review[answered.truth] - costs.answer[answered.truth, answered.predicted]
+    for i, (label, of_label) in enumerate(counts.items()):
+        mine = answered.is_clear & (answered.predicted == i)
+        savings = np.bincount(answered.steps[mine], weights=saved[mine], minlength=N_STEPS + 1)
+        from_step = savings[::-1].cumsum()[::-1]
+        n = of_label.from_step[:, CLEAR]
+        from_step[~_has_answers(n) | (n < FEWEST_ANSWERS)] = 0.0
+        # Of equal savings the highest threshold, which acts on fewest tickets; savings are sums of rounded numbers.
+        best = np.flatnonzero(from_step >= from_step.max() - 1e-9)[-1]
+        points[label] = OperatingPoint(
+            auto=float(best) / N_STEPS if from_step[best] > 0 else None,
+            suggest=lowest_threshold(of_label.from_step[:, :CLEAR], _SUGGEST_PRECISION),
+        )
+    return points
+
+
+def _costs_of(
+    answered: Answered, labels: Sequence[str], points: Mapping[str, OperatingPoint], costs: HeadCosts
+) -> dict[str, float]:
+    """Return the mean cost of a ticket with these points, with a person for all, and with no person at all."""
+    thresholds = np.array([np.inf if (auto := points[label].auto) is None else auto for label in labels])
+    is_auto = answered.is_clear & (answered.steps / N_STEPS >= thresholds[answered.predicted])
+    answer = costs.answer[answered.truth, answered.predicted]
+    review = costs.review[answered.truth]
+    return {
+        "per_ticket": float(np.where(is_auto, answer, review).mean()),
+        "per_ticket_all_reviewed": float(review.mean()),
+        "per_ticket_all_answered": float(answer.mean()),
+    }
+
+
+def _has_answers(n: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Say of each step whether it has answers itself; a threshold between answers would be lower than it has shown."""
+    own: NDArray[np.bool_] = n > np.append(n[1:], 0)
+    return own

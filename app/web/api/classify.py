@@ -1,0 +1,151 @@
+"""``POST /classify`` and ``POST /classify/batch``."""
+
+from __future__ import annotations
+
+from time import perf_counter
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+from pydantic import ConfigDict, Field, create_model
+
+from app.errors import (
+    INVALID_API_KEY,
+    MALFORMED_JSON,
+    MODEL_NOT_LOADED,
+    OVERLOADED,
+    UNSUPPORTED_CONTENT_ENCODING,
+    UNSUPPORTED_MEDIA_TYPE,
+    VALIDATION_FAILED,
+    ServiceError,
+)
+from app.models.schemas import BatchClassification, Classification, Ticket
+from app.web.api.classification_json import classification_json
+from app.web.api.direct_route import DirectRoute, send_json
+from app.web.api.documentation import LIMITED_ERRORS
+from app.web.api.json_body import check_content_headers, decode_strict, read_body, validate
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pydantic import BaseModel
+    from starlette.types import Receive, Scope, Send
+
+    from app.metrics.service_metrics import Metrics
+    from app.serving.registry import LoadedModel, ModelRegistry
+
+CLASSIFY_PATH: Final = "/classify"
+BATCH_PATH: Final = "/classify/batch"
+BATCH_MAX_BODY_BYTES: Final = 1 << 20
+
+# A ticket of this size takes a millisecond or two. A thread would make it take longer, and everything else, too: the
+# two threads hand the interpreter to each other with every packet that arrives. The command's own server bounds how
+# many come here at a time; under any other server they go through the queue, which bounds them.
+INLINE_BYTES: Final = 65_536
+# Up to here a ticket shares a batch with others: longer ones take their time in any case, which the others would wait.
+_JOINT_BYTES: Final = 2_048
+
+_ERRORS: Final = (
+    *LIMITED_ERRORS,
+    UNSUPPORTED_MEDIA_TYPE,
+    UNSUPPORTED_CONTENT_ENCODING,
+    MALFORMED_JSON,
+    VALIDATION_FAILED,
+    MODEL_NOT_LOADED,
+    OVERLOADED,
+)
+
+
+def classify_routes(*, batch_max_tickets: int, needs_api_key: bool) -> list[DirectRoute]:
+    """Return both routes; a batch has at most ``batch_max_tickets``."""
+    batch_model = _batch_model(batch_max_tickets)
+    errors = (*_ERRORS, INVALID_API_KEY) if needs_api_key else _ERRORS
+
+    async def classify_batch(scope: Scope, receive: Receive, send: Send) -> None:
+        await _classify_batch(scope, receive, send, batch_model)
+
+    return [
+        DirectRoute(
+            CLASSIFY_PATH,
+            _classify,
+            name="classify",
+            summary="Classify one ticket",
+            request_model=Ticket,
+            response_model=Classification,
+            errors=errors,
+        ),
+        DirectRoute(
+            BATCH_PATH,
+            classify_batch,
+            name="classify_batch",
+            summary="Classify several tickets",
+            request_model=batch_model,
+            response_model=BatchClassification,
+            errors=errors,
+        ),
+    ]
+
+
+def _batch_model(max_tickets: int) -> type[BaseModel]:
+    return create_model(
+        "TicketBatch",
+        __doc__="Tickets to classify; one that is not valid fails the request, and the error names its index.",
+        __config__=ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True),
+        tickets=(Annotated[list[Ticket], Field(min_length=1, max_length=max_tickets)], ...),
+    )
+
+
+async def _classify(scope: Scope, receive: Receive, send: Send) -> None:
+    state = scope["state"]
+    model = current_model(state["registry"])
+    check_content_headers(scope)
+    body = await read_body(receive)
+    metrics: Metrics = state["metrics"]
+    if len(body) <= _JOINT_BYTES:
+        ticket = validate(decode_strict(body), Ticket)
+        prediction = await state["joint_prediction"].predict(model.classifier, ticket.title, ticket.description)
+        metrics.predicted(prediction, n_characters=len(ticket.title) + len(ticket.description))
+        content = classification_json(ticket, prediction, model.version)
+    elif len(body) <= INLINE_BYTES and state.get("bounds_work"):
+        content = _classified(body, model, metrics)
+    else:
+        content = await state["work_queue"].run(lambda: _classified(body, model, metrics), n_bytes=len(body))
+    await send_json(send, content.encode())
+
+
+async def _classify_batch(scope: Scope, receive: Receive, send: Send, batch_model: type[BaseModel]) -> None:
+    state = scope["state"]
+    model = current_model(state["registry"])
+    check_content_headers(scope)
+    body = await read_body(receive)
+
+    def classified() -> bytes:
+        batch: Any = validate(decode_strict(body), batch_model)
+        return f'{{"results":[{",".join(_answers(model, batch.tickets, state["metrics"]))}]}}'.encode()
+
+    await send_json(send, await state["work_queue"].run(classified, n_bytes=len(body)))
+
+
+def _classified(body: bytes, model: LoadedModel, metrics: Metrics) -> str:
+    ticket = validate(decode_strict(body), Ticket)
+    return _answers(model, [ticket], metrics)[0]
+
+
+def current_model(registry: ModelRegistry) -> LoadedModel:
+    """Return the model that serves now; raise ``ServiceError`` (503) when there is none."""
+    model = registry.current
+    if model is None:
+        raise ServiceError(MODEL_NOT_LOADED)
+    return model
+
+
+def _answers(model: LoadedModel, tickets: Sequence[Ticket], metrics: Metrics) -> list[str]:
+    started = perf_counter()
+    predictions = model.classifier.predict_batch(
+        [ticket.title for ticket in tickets], [ticket.description for ticket in tickets]
+    )
+    metrics.scored(perf_counter() - started)
+    for ticket, prediction in zip(tickets, predictions, strict=True):
+        metrics.predicted(prediction, n_characters=len(ticket.title) + len(ticket.description))
+    return [
+        classification_json(ticket, prediction, model.version)
+        for ticket, prediction in zip(tickets, predictions, strict=True)
+    ]

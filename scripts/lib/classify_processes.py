@@ -1,0 +1,133 @@
+"""Chunks of tickets through the model in several processes, and back in the order read.
+
+Every process has a pipe of its own and at most one chunk in it: memory stays bounded, and when the parent is killed,
+its children read the end of their pipes and end too.
+"""
+
+from __future__ import annotations
+
+import itertools
+import multiprocessing
+import os
+import signal
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from app.models.classifier import TicketClassifier
+from scripts.lib.prediction_files import OutputFormat
+from scripts.lib.text_encoding import TicketFileError
+from scripts.lib.ticket_files import Chunk, TicketFile
+
+_SECONDS_TO_END = 5.0
+
+
+class WorkerError(Exception):
+    """A process ended before its work did."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What every process needs to turn a chunk into bytes."""
+
+    model_directory: Path
+    source: TicketFile
+    output_format: OutputFormat
+
+    def encoder(self) -> Callable[[Chunk], Encoded]:
+        classifier = TicketClassifier.load(self.model_directory)
+
+        def encode(chunk: Chunk) -> Encoded:
+            predictions = classifier.predict_columns(chunk.titles, chunk.descriptions)
+            content = self.output_format.encode(self.source, chunk, predictions)
+            return Encoded(content, len(chunk.titles), chunk.share_read)
+
+        return encode
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A chunk's output."""
+
+    content: bytes
+    n_tickets: int
+    share_read: float
+
+
+def classify_in_order(chunks: Iterable[Chunk], job: Job, n_processes: int) -> Generator[Encoded, None, None]:
+    """Yield the output of each chunk in order.
+
+    Raise ``TicketFileError`` for a record that cannot be written, ``WorkerError`` when a process is lost.
+    """
+    chunks = iter(chunks)
+    first = list(itertools.islice(chunks, 2))
+    if n_processes == 1 or len(first) <= 1:
+        yield from map(job.encoder(), itertools.chain(first, chunks))
+        return
+    with _connections(job, n_processes) as connections:
+        busy: deque[Connection] = deque()
+        for chunk, connection in zip(itertools.chain(first, chunks), itertools.cycle(connections), strict=False):
+            # The oldest busy one is the one whose turn it is.
+            encoded = _receive(busy.popleft()) if len(busy) == n_processes else None
+            connection.send(chunk)
+            busy.append(connection)
+            if encoded:
+                yield encoded
+        yield from map(_receive, busy)
+
+
+@contextmanager
+def _connections(job: Job, n_processes: int) -> Iterator[list[Connection]]:
+    # As many processes as cores, each computing in one thread.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    # A forked child would hold its elder siblings' pipes open, and so outlive the parent.
+    context = multiprocessing.get_context("spawn")
+    with ExitStack() as stack:
+        connections = []
+        for _ in range(n_processes):
+            ours, theirs = context.Pipe()
+            process = context.Process(target=_work, args=(theirs, job), daemon=True)
+            process.start()
+            theirs.close()
+            stack.callback(_end, process)
+            stack.callback(ours.close)
+            connections.append(ours)
+        yield connections
+
+
+def _end(process: multiprocessing.context.SpawnProcess) -> None:
+    process.join(_SECONDS_TO_END)
+    if process.is_alive():
+        process.kill()
+        process.join()
+
+
+def _work(connection: Connection, job: Job) -> None:
+    # Ctrl-C reaches the whole group; the parent decides what becomes of it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    encode = job.encoder()
+    # A parent that is gone shows as the end of the pipe, or as a pipe that is reset or broken.
+    with suppress(EOFError, ConnectionError):
+        while True:
+            chunk = connection.recv()
+            try:
+                answer: Encoded | TicketFileError = encode(chunk)
+            except TicketFileError as error:
+                answer = error
+            connection.send(answer)
+
+
+def _receive(connection: Connection) -> Encoded:
+    try:
+        answer = connection.recv()
+    except (EOFError, ConnectionResetError) as error:
+        raise WorkerError("a worker process ended early; was it out of memory?") from error
+    if isinstance(answer, TicketFileError):
+        raise answer
+    if not isinstance(answer, Encoded):
+        raise TypeError(f"a worker answered {type(answer).__name__}")
+    return answer

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.insights.drift import WATCH_INDEX, stability_index
+from app.training.files.reference import histogram_of, reference_of
+from app.training.intake.labelled_tickets import Tickets
+
+
+def tickets(texts: list[str], labels: list[str]) -> Tickets:
+    return Tickets(
+        titles=texts, descriptions=[""] * len(texts), labels={"kind": labels}, groups=None, sha256="", notes=()
+    )
+
+
+@given(values=st.lists(st.integers(0, 20_000) | st.sampled_from([0, 1]), min_size=1, max_size=300))
+def test_every_value_is_in_one_bin_and_bins_are_about_equal(values: list[int]) -> None:
+    histogram = histogram_of(np.array(values, dtype=np.float64))
+
+    bins = np.bincount([histogram.bin_of(value) for value in values], minlength=len(histogram.counts))
+    assert histogram.counts == tuple(bins.tolist())
+    assert 2 <= len(histogram.counts) <= 10
+    if len(set(values)) == len(values) >= 10:
+        assert max(histogram.counts) <= len(values) / 10 + 2
+
+
+def test_values_that_are_all_the_same_leave_a_bin_for_others() -> None:
+    histogram = histogram_of(np.zeros(100))
+
+    assert (histogram.edges, histogram.counts) == ((0.0,), (100, 0))
+
+
+def test_predictions_of_models_that_saw_the_ticket_do_not_count() -> None:
+    unseen = np.array([[0.9, 0.1], [0.2, 0.8], [np.nan, np.nan], [0.6, 0.4]])
+
+    reference = reference_of(
+        tickets(["one", "two", "three", "four"], ["a", "b", "a", "b"]),
+        {"kind": unseen},
+        min_document_frequency=1,
+        seed=1,
+    )
+
+    kind = reference.heads["kind"]
+    assert dict(zip(kind.labels.labels, kind.labels.counts, strict=True)) == {"a": 2, "b": 1}
+    assert sum(kind.confidence.counts) == 3
+    assert kind.confidence.bin_of(0.6) == 0
+    assert sum(reference.text_length.counts) == 4
+
+
+def largest_share(
+    texts: list[str], *, min_document_frequency: int = 1, words_known_anyway: tuple[str, ...] = ()
+) -> float:
+    labels = [str(i % 2) for i in range(len(texts))]
+    reference = reference_of(
+        tickets(texts, labels),
+        {"kind": np.eye(2)[[i % 2 for i in range(len(texts))]]},
+        min_document_frequency=min_document_frequency,
+        words_known_anyway=words_known_anyway,
+        seed=1,
+    )
+    return max(reference.unknown_share.edges)
+
+
+def test_a_word_counts_as_known_if_other_tickets_have_it_or_the_model_knows_it_anyway() -> None:
+    alone = [f"word{i}" for i in range(40)]
+
+    assert largest_share(alone) == 1.0
+    assert largest_share(alone * 2 + alone * 8) == 0.0
+    assert largest_share(alone * 10, min_document_frequency=100) == 1.0
+    assert largest_share(alone, words_known_anyway=tuple(alone)) == 0.0
+
+
+def test_new_tickets_of_the_same_kind_have_about_as_many_unknown_words() -> None:
+    draw = np.random.default_rng(5)
+    texts = [" ".join(f"w{n}" for n in draw.zipf(1.6, 12)) for _ in range(1200)]
+    old, new = texts[:600], texts[600:]
+
+    reference = reference_of(
+        tickets(old, ["a", "b"] * 300), {"kind": np.eye(2)[[0, 1] * 300]}, min_document_frequency=1, seed=1
+    )
+    known = {word for text in old for word in text.split()}
+    shares = [sum(word not in known for word in text.split()) / 12 for text in new]
+
+    histogram = reference.unknown_share
+    observed = np.bincount([histogram.bin_of(share) for share in shares], minlength=len(histogram.counts))
+    assert stability_index(histogram.counts, observed.tolist()) < WATCH_INDEX

@@ -1,0 +1,87 @@
+"""Features are scikit-learn's TF-IDF, fitted on the tickets of one part only."""
+
+import numpy as np
+import pytest
+from sklearn.feature_extraction.text import TfidfVectorizer
+
+from app.models.features import BlockSpec, FeatureSpec, join_fields
+from app.training.files.vectorizer import BlockAnalyzer
+from app.training.fitting.design import TermCounts
+from data.generate_dataset import generate
+
+TICKETS = list(generate(60, seed=3))
+TITLES, DESCRIPTIONS = [t.title for t in TICKETS], [t.description for t in TICKETS]
+TEXTS = [join_fields(*ticket) for ticket in zip(TITLES, DESCRIPTIONS, strict=True)]
+TRAIN, OTHERS = np.arange(40), np.arange(40, 60)
+BLOCKS = (
+    BlockSpec("word", 1, 1),
+    BlockSpec("word", 2, 2),
+    BlockSpec("word", 1, 2),
+    BlockSpec("char", 3, 4),
+    BlockSpec("title", 1, 1),
+)
+
+
+@pytest.mark.parametrize("min_document_frequency", [1, 2])
+@pytest.mark.parametrize("sublinear_tf", [True, False])
+@pytest.mark.parametrize("block", BLOCKS, ids=lambda block: f"{block.kind}-{block.smallest}-{block.largest}")
+def test_each_kind_of_block_is_what_scikit_learn_makes_of_the_same_terms(
+    block: BlockSpec, *, sublinear_tf: bool, min_document_frequency: int
+) -> None:
+    counts = TermCounts(TITLES, DESCRIPTIONS, min_document_frequency=min_document_frequency)
+    fitted = counts.fit(FeatureSpec((block,), sublinear_tf), TRAIN)
+
+    theirs = TfidfVectorizer(analyzer=BlockAnalyzer(block), sublinear_tf=sublinear_tf, min_df=min_document_frequency)
+    theirs.fit([TEXTS[i] for i in TRAIN])
+
+    assert fitted.blocks[0].terms.tolist() == theirs.get_feature_names_out().tolist()
+    np.testing.assert_allclose(fitted.idf, theirs.idf_, rtol=1e-12)
+    for part in (TRAIN, OTHERS):
+        expected = theirs.transform([TEXTS[i] for i in part])
+        np.testing.assert_allclose(counts.features(fitted, part).toarray(), expected.toarray(), atol=1e-12)
+
+
+def test_blocks_stand_side_by_side_each_with_a_length_of_one() -> None:
+    counts = TermCounts(TITLES, DESCRIPTIONS)
+    fitted = counts.fit(FeatureSpec(BLOCKS[:2]), TRAIN)
+
+    X = counts.features(fitted, TRAIN)
+
+    starts = fitted.starts
+    assert starts == [0, len(fitted.blocks[0].terms)]
+    for part in (X[:, : starts[1]], X[:, starts[1] :]):
+        np.testing.assert_allclose(part.multiply(part).sum(axis=1), 1.0)
+
+
+def test_words_and_their_weights_come_from_the_tickets_of_the_part_alone() -> None:
+    titles = ["common rare", "common", "common", "common other"]
+    counts = TermCounts(titles, [""] * 4)
+    spec = FeatureSpec((BlockSpec("word"),))
+
+    first, second = counts.fit(spec, np.array([0, 1])), counts.fit(spec, np.array([1, 2, 3]))
+
+    assert first.blocks[0].terms.tolist() == ["common", "rare"]
+    assert second.blocks[0].terms.tolist() == ["common", "other"]
+    assert first.idf[1] == pytest.approx(np.log(3 / 2) + 1)
+    assert second.idf[1] == pytest.approx(np.log(4 / 2) + 1)
+
+
+def test_extra_words_join_blocks_of_single_words_and_no_other() -> None:
+    counts = TermCounts(["server down", "server up"], ["", ""])
+    spec = FeatureSpec((BlockSpec("word", 1, 1), BlockSpec("word", 2, 2), BlockSpec("title", 1, 1)))
+
+    fitted = counts.fit(spec, np.array([0]), extra_words=np.array(["broken", "up"]))
+
+    words, pairs, title = (block.terms.tolist() for block in fitted.blocks)
+    assert words == ["broken", "down", "server", "up"]
+    assert pairs == ["server down"]
+    assert title == ["down", "server"]
+    # Nothing in training has them, so they are as rare as can be.
+    assert fitted.idf[0] == fitted.idf[3] == pytest.approx(np.log(2) + 1)
+
+
+def test_a_ticket_without_a_known_term_has_no_features() -> None:
+    counts = TermCounts(["server", "zzz"], ["", ""])
+    fitted = counts.fit(FeatureSpec((BlockSpec("word"), BlockSpec("char", 3, 4))), np.array([0]))
+
+    assert counts.features(fitted, np.array([1])).nnz == 0

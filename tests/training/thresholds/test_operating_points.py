@@ -1,0 +1,184 @@
+"""Thresholds keep a promised precision, or cost least, or are said to be infeasible."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.models.decisions import DecisionPolicy, OperatingPoint
+from app.training.measuring.evaluation import decisions_of
+from app.training.thresholds.confidence_counts import Answered, HeadCounts, counts_from_bytes, counts_to_bytes, decided
+from app.training.thresholds.costs import HeadCosts
+from app.training.thresholds.operating_points import choose, lowest_threshold, points_for_precision
+
+LABELS = ("a", "b", "c")
+MARGIN = 0.1
+SEEDS = st.integers(0, 10_000)
+
+
+def answers(seed: int, n: int = 400) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities, and labels that are as they say."""
+    rng = np.random.default_rng(seed)
+    probabilities = rng.dirichlet((0.4, 0.4, 0.4), size=n)
+    return probabilities, (probabilities.cumsum(axis=1) > rng.random((n, 1))).argmax(axis=1)
+
+
+def answered(probabilities: np.ndarray, truth: np.ndarray) -> Answered:
+    return Answered.of(probabilities, truth, ambiguity_margin=MARGIN)
+
+
+def one_label(confidences: list[float], right: list[bool]) -> np.ndarray:
+    """Counts of answers of the label "a", of all of which the lead is clear."""
+    probabilities = np.column_stack([confidences, np.zeros(len(confidences))])
+    truth = np.where(right, 0, 1)
+    return answered(probabilities, truth).counts(("a", "b"))["a"].from_step[:, :2]
+
+
+@settings(max_examples=60, deadline=None)
+@given(SEEDS, st.floats(0.5, 0.99))
+def test_answers_from_the_threshold_on_keep_the_promise(seed: int, target: float) -> None:
+    probabilities, truth = answers(seed)
+
+    points = points_for_precision(answered(probabilities, truth).counts(LABELS), target)
+
+    policy = DecisionPolicy(points, MARGIN, 0.5)
+    for i, label in enumerate(LABELS):
+        mine = probabilities.argmax(axis=1) == i
+        auto = decisions_of(probabilities[mine], truth[mine], LABELS, policy)["auto"]
+        assert (points[label].auto is None) == (auto["n_tickets"] == 0)
+        assert auto["precision"] is None or (auto["precision"] >= target and auto["n_tickets"] >= 20)
+
+
+@settings(max_examples=60, deadline=None)
+@given(SEEDS, st.lists(st.integers(0, 1000), min_size=6, max_size=6), st.sets(st.integers(0, 5)))
+def test_counts_decide_as_the_policy_does_whatever_the_thresholds(
+    seed: int, steps: list[int], absent: set[int]
+) -> None:
+    probabilities, truth = answers(seed)
+    thresholds = [None if i in absent else step / 1000 for i, step in enumerate(steps)]
+    points = {label: OperatingPoint(*thresholds[2 * i : 2 * i + 2]) for i, label in enumerate(LABELS)}
+
+    counted = decided(answered(probabilities, truth).counts(LABELS), points)
+
+    expected = decisions_of(probabilities, truth, LABELS, DecisionPolicy(points, MARGIN, 0.5))
+    for decision, (n, n_right) in counted.items():
+        assert n == expected[decision]["n_tickets"]
+        assert n_right == pytest.approx((expected[decision]["precision"] or 0) * n)
+
+
+def test_a_threshold_stands_at_the_last_answer_that_keeps_the_promise() -> None:
+    counts = one_label([0.9, 0.8, 0.7123, 0.6], [True, True, True, False])
+
+    assert lowest_threshold(counts, 0.9, fewest_answers=2) == 0.712
+    assert lowest_threshold(counts, 0.75, fewest_answers=2) == 0.6
+
+
+def test_too_few_answers_promise_nothing() -> None:
+    counts = one_label([0.9] * 19, [True] * 19)
+
+    assert lowest_threshold(counts, 0.5) is None
+    assert lowest_threshold(counts, 0.5, fewest_answers=19) == 0.9
+
+
+def test_answers_that_are_never_right_enough_are_infeasible_and_reported_so() -> None:
+    probabilities = np.tile([0.6, 0.3, 0.1], (100, 1))
+    truth = np.arange(100) % 2
+
+    chosen = choose(answered(probabilities, truth), LABELS, target_precision=0.95)
+
+    assert chosen.points["a"] == OperatingPoint(auto=None, suggest=0.6)
+    assert chosen.figures["operating_points_out_of_fold"]["a"] == {
+        "auto": {"n_tickets": 0, "coverage": 0.0, "precision": None},
+        "auto_or_suggest": {"n_tickets": 100, "coverage": 1.0, "precision": 0.5},
+        "auto_is_feasible": False,
+    }
+
+
+def test_ambiguous_answers_are_not_counted_for_acting_alone() -> None:
+    clear, ambiguous = [[0.8, 0.1, 0.1]] * 30, [[0.52, 0.46, 0.02]] * 30
+    probabilities = np.array(clear + ambiguous)
+    truth = np.array([0] * 30 + [1] * 30)
+
+    points = points_for_precision(answered(probabilities, truth).counts(LABELS), 0.95)
+
+    assert points["a"].auto == 0.8
+
+
+def test_labels_that_too_little_is_known_of_get_no_threshold_by_either_way() -> None:
+    probabilities, truth = answers(1, n=3000)
+    cheap = HeadCosts(answer=np.ones((3, 3)) - np.eye(3), review=np.full(3, 2.0))
+
+    for costs in (None, cheap):
+        chosen = choose(
+            answered(probabilities, truth), LABELS, target_precision=0.6, costs=costs, left_to_review=("b",)
+        )
+        assert chosen.points["b"] == OperatingPoint(None, None)
+        assert chosen.points["a"].auto is not None
+
+
+@settings(max_examples=40, deadline=None)
+@given(SEEDS, st.floats(1, 60))
+def test_no_other_threshold_would_have_cost_less(seed: int, worst: float) -> None:
+    probabilities, truth = answers(seed)
+    answer = 5 * (np.ones((3, 3)) - np.eye(3))
+    answer[0, 1:] = worst
+    costs = HeadCosts(answer, review=np.ones(3))
+    given = answered(probabilities, truth)
+
+    chosen = choose(given, LABELS, target_precision=0.95, costs=costs)
+
+    for i, label in enumerate(LABELS):
+        mine = given.is_clear & (given.predicted == i)
+        saved = (costs.review[truth] - answer[truth, i])[mine]
+        steps = given.steps[mine]
+        own = steps / 1000 >= (np.inf if (auto := chosen.points[label].auto) is None else auto)
+        others = [saved[steps >= step].sum() for step in range(1001) if (steps >= step).sum() >= 20]
+        assert saved[own].sum() >= max([0.0, *others]) - 1e-6
+    assert (
+        chosen.figures["costs_out_of_fold"]["per_ticket"]
+        <= chosen.figures["costs_out_of_fold"]["per_ticket_all_reviewed"] + 1e-9
+    )
+
+
+def test_the_dearer_a_missed_label_the_later_others_are_answered_alone() -> None:
+    probabilities, truth = answers(3, n=4000)
+
+    def threshold(cost_of_missing_a: float) -> float:
+        answer = 5 * (np.ones((3, 3)) - np.eye(3))
+        answer[0, 1:] = cost_of_missing_a
+        costs = HeadCosts(answer, review=np.ones(3))
+        auto = choose(answered(probabilities, truth), LABELS, target_precision=0.95, costs=costs).points["b"].auto
+        return 1.0 if auto is None else auto
+
+    assert threshold(5) < threshold(20) < threshold(60)
+
+
+def test_answering_that_always_costs_more_than_a_person_is_infeasible() -> None:
+    probabilities, truth = answers(5)
+    costs = HeadCosts(answer=np.full((3, 3), 2.0), review=np.ones(3))
+
+    chosen = choose(answered(probabilities, truth), LABELS, target_precision=0.95, costs=costs)
+
+    assert {point.auto for point in chosen.points.values()} == {None}
+    assert chosen.figures["costs_out_of_fold"] == {
+        "per_ticket": 1.0,
+        "per_ticket_all_reviewed": 1.0,
+        "per_ticket_all_answered": 2.0,
+    }
+
+
+def test_stored_counts_come_back_as_they_were() -> None:
+    counts = answered(*answers(2)).counts(LABELS)
+
+    content = counts_to_bytes({"priority": HeadCounts(counts, None, ("b",))})
+    read = counts_from_bytes(content)["priority"]
+
+    assert read.left_to_review == ("b",)
+    assert read.validation is None
+    for label in LABELS:
+        np.testing.assert_array_equal(read.out_of_fold[label].counts, counts[label].counts)
+
+
+def test_counts_of_another_format_are_refused() -> None:
+    with pytest.raises(ValueError, match="format 2"):
+        counts_from_bytes(b'{"format": 2, "heads": {}}')
