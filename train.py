@@ -49,7 +49,7 @@ def parse_arguments(argv: Sequence[str] | None, settings: Settings) -> argparse.
         action="append",
         default=[],
         metavar="NAME=COLUMN",
-        help="the file's name for title, description or a target, such as title=Subject; may be repeated",
+        help="the file's name for title, description, id or a target, such as title=Subject; may be repeated",
     )
     parser.add_argument(
         "--label-map",

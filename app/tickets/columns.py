@@ -31,6 +31,7 @@ class Columns:
     description: str | None
     labels: Mapping[str, str]
     group: str | None
+    ticket_id: str | None = None
 
     @property
     def text_names(self) -> tuple[str, ...]:
@@ -49,9 +50,11 @@ def choose_columns(
         )
     if group is None and table.find(GROUP_COLUMN) is not None:
         group = GROUP_COLUMN
-    if group is not None:
-        table.column(group)
-    return Columns(title, description, _label_columns(table, targets, column_map), group)
+    ticket_id = column_map.get("id")
+    for name in (group, ticket_id):
+        if name is not None:
+            table.column(name)
+    return Columns(title, description, _label_columns(table, targets, column_map), group, ticket_id)
 
 
 def _text_column(table: Table, field: str, column_map: Mapping[str, str]) -> str | None:

@@ -23,7 +23,8 @@ class Tickets:
     """Labelled tickets, column by column; ``labels`` has one list a head.
 
     ``groups`` names what must not be torn apart by a split, such as tickets about one situation; ``None`` where the
-    file does not say. ``notes`` tell what intake changed or left out.
+    file does not say. ``ids`` are the caller's own, as the file has them; ``None`` where no column was named for them.
+    ``notes`` tell what intake changed or left out.
     """
 
     titles: list[str]
@@ -33,6 +34,7 @@ class Tickets:
     sha256: str
     notes: tuple[str, ...]
     row_numbers: Sequence[int] | None = None
+    ids: list[str] | None = None
 
     def row_number(self, ticket: int) -> int:
         """Return the row of a ticket in its file, counted from 1 with the header, as a spreadsheet does."""
@@ -47,7 +49,8 @@ class Intake:
     """How a file is to be read.
 
     ``targets``: the label columns to train; ``None`` for those of ``DEFAULT_TARGETS`` that the file has.
-    ``column_map``: our name to the file's, such as ``{"title": "Subject"}``. ``label_map``: the file's label to ours.
+    ``column_map``: our name to the file's, such as ``{"title": "Subject"}``; tickets have ids only where it names "id".
+    ``label_map``: the file's label to ours.
     ``group``: the column whose values a split keeps together; ``None`` for ``GROUP_COLUMN``, if the file has it.
     ``skip_blank_labels``: leave out tickets without a label, which are an error otherwise.
     ``for_training=False``: tickets to evaluate on, where one label, or a rare one, is no mistake.
@@ -83,6 +86,7 @@ def read_tickets(path: Path, intake: Intake = Intake()) -> Tickets:
         sha256=table.sha256,
         notes=tuple(notes),
         row_numbers=rows.row_numbers,
+        ids=rows.ids,
     )
 
 
@@ -95,13 +99,15 @@ class _Rows:
         self.names = {head: LabelNames(column, intake.label_map) for head, column in columns.labels.items()}
         self.labels: dict[str, list[str]] = {head: [] for head in columns.labels}
         self.groups: list[str] | None = None if columns.group is None else []
+        self.ids: list[str] | None = None if columns.ticket_id is None else []
         self.row_numbers = array("q")
         self._n_blank = self._n_unlabelled = 0
         self._table = table
         self._read(columns, intake)
 
     def _read(self, columns: Columns, intake: Intake) -> None:
-        named = [*columns.text_names, *columns.labels.values(), *([columns.group] if columns.group else [])]
+        others = [name for name in (columns.group, columns.ticket_id) if name is not None]
+        named = [*columns.text_names, *columns.labels.values(), *others]
         n_texts, n_labels = len(columns.text_names), len(columns.labels)
         known_groups: dict[str, str] = {}
         for row in self._table.rows([self._table.column(name) for name in named]):
@@ -125,7 +131,10 @@ class _Rows:
             for head, label in zip(columns.labels, labels, strict=True):
                 self.labels[head].append(self.names[head].ours(label))
             if self.groups is not None:
-                self.groups.append(known_groups.setdefault(row.fields[-1], row.fields[-1]))
+                group = row.fields[n_texts + n_labels]
+                self.groups.append(known_groups.setdefault(group, group))
+            if self.ids is not None:
+                self.ids.append(row.fields[-1])
             self.row_numbers.append(row.number)
         if not self.titles:
             raise InputError(self._nothing_left())

@@ -137,6 +137,19 @@ def test_columns_and_labels_are_mapped(tmp_path: Path) -> None:
     assert tickets.labels == {"priority": ["Urgent", "Medium", "Urgent", "Medium"], "department": ["x", "y", "x", "y"]}
 
 
+def test_the_ids_of_tickets_are_read_from_the_column_that_is_mapped_to_id(tmp_path: Path) -> None:
+    path = tmp_path / "export.csv"
+    path.write_text(
+        "Ticket ID,title,priority,situation\nA-1,a,High,p\nA-2,b,Low,q\nA-3,,Low,q\nA-4,c,High,p\nA-5,d,Low,q\n"
+    )
+    tickets = read_tickets(path, Intake(column_map={"id": "ticket id"}))
+    assert tickets.ids == ["A-1", "A-2", "A-4", "A-5"]
+    assert tickets.groups == ["p", "q", "p", "q"]
+    assert read_tickets(path).ids is None
+    with pytest.raises(InputError, match='row 1: there is no column "Key"'):
+        read_tickets(path, Intake(column_map={"id": "Key"}))
+
+
 def test_rows_without_text_are_left_out_and_reported(tmp_path: Path) -> None:
     path = tmp_path / "export.csv"
     path.write_bytes(_csv([*GOOD, " ,,High"]))
