@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import ipaddress
+import re
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ Headers = Iterable[tuple[bytes, bytes]]
 _IPV6_SITE_PREFIX: Final = 64
 _MAX_FORWARDED_HOPS: Final = 32
 _BEARER: Final = b"bearer "
+# Some proxies (Azure Application Gateway, IIS) write the client's port too; only brackets tell it from an IPv6 group.
+_WITH_PORT: Final = re.compile(r"\[(?P<ipv6>[^\]]+)\](?::\d{1,5})?|(?P<ipv4>[\d.]+):\d{1,5}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,7 @@ class ClientIdentifier:
         for hop in _forwarded_hops(headers):
             if address is None or not self._is_trusted(address):
                 break
-            hop_address = _parse_address(hop)
+            hop_address = _parse_hop(hop)
             if hop_address is None:
                 break
             address = hop_address
@@ -102,6 +105,11 @@ def _forwarded_hops(headers: Headers) -> list[str]:
     values = [value for name, value in headers if name == b"x-forwarded-for"]
     hops = b",".join(values).decode("latin-1").rsplit(",", _MAX_FORWARDED_HOPS)
     return [hop.strip() for hop in reversed(hops[-_MAX_FORWARDED_HOPS:])] if values else []
+
+
+def _parse_hop(hop: str) -> IPAddress | None:
+    match = _WITH_PORT.fullmatch(hop)
+    return _parse_address(hop if match is None else match["ipv6"] or match["ipv4"])
 
 
 def _parse_address(text: str) -> IPAddress | None:

@@ -20,6 +20,33 @@ def test_any_forwarded_header_is_survived(forwarded: bytes) -> None:
     assert len(identity) < 60
 
 
+@pytest.mark.parametrize(
+    ("forwarded", "identity"),
+    [
+        (b"203.0.113.7", "address:203.0.113.7"),
+        (b"203.0.113.7:49152", "address:203.0.113.7"),
+        (b"203.0.113.7:49152, 10.0.0.2:443", "address:203.0.113.7"),
+        (b"2001:db8:1:2::7", "address:2001:db8:1:2::"),
+        (b"[2001:db8:1:2::7]", "address:2001:db8:1:2::"),
+        (b"[2001:db8:1:2::7]:49152", "address:2001:db8:1:2::"),
+        (b"[::ffff:203.0.113.7]:49152", "address:203.0.113.7"),
+    ],
+)
+def test_the_port_that_some_proxies_write_behind_an_address_is_no_part_of_it(forwarded: bytes, identity: str) -> None:
+    clients = ClientIdentifier(trusted_proxies=[ipaddress.ip_network("10.0.0.0/8")])
+
+    assert clients.identify([(b"x-forwarded-for", forwarded)], ("10.0.0.1", 1234)).identity == identity
+
+
+@pytest.mark.parametrize(
+    "forwarded", [b"203.0.113.7:", b"203.0.113.7:x", b"203.0.113.7:123456", b"[2001:db8::7", b"[]:80", b"unknown"]
+)
+def test_what_is_no_address_counts_towards_the_proxy_that_sent_it(forwarded: bytes) -> None:
+    clients = ClientIdentifier(trusted_proxies=[ipaddress.ip_network("10.0.0.0/8")])
+
+    assert clients.identify([(b"x-forwarded-for", forwarded)], ("10.0.0.1", 1234)).identity == "address:10.0.0.1"
+
+
 def test_a_connection_without_an_address_is_a_client_too() -> None:
     assert ClientIdentifier().identify([], None).identity == ClientIdentifier().identify([], None).identity
 
