@@ -7,7 +7,7 @@ banking77-train, clinc150-train, -val and -oos, cfpb5-train. Where there is no d
 are held out: a fifth of banking77 once, each fifth of cfpb5 in turn. ``handwritten`` needs no file of DIRECTORY: it is
 the model of generated tickets on ``benchmarks/handwritten_dev.csv``.
 
-Sets that are not asked for keep their earlier figures in the results and in the README, each with its date.
+Sets that are not asked for keep their earlier figures in the results and in the page, each with its date.
 """
 
 from __future__ import annotations
@@ -86,20 +86,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         results = {known: results[known] for known in _SETS if known in results}
         arguments.output.parent.mkdir(parents=True, exist_ok=True)
         arguments.output.write_text(json.dumps({"sets": results}, indent=1) + "\n", encoding="utf-8")
-    fill(arguments.readme, results)
+    fill(arguments.page, results)
     print(markdown(results))
     return 0
 
 
-def fill(readme: Path, results: Mapping[str, Mapping[str, object]]) -> None:
-    """Write the table between the two marks of ``readme``, if it has them."""
-    text = readme.read_text(encoding="utf-8") if readme.exists() else ""
+def fill(page: Path, results: Mapping[str, Mapping[str, object]]) -> None:
+    """Write the table between the two marks of ``page``, if it has them."""
+    text = page.read_text(encoding="utf-8") if page.exists() else ""
     before, begin, rest = text.partition(_BEGIN)
     _, end, after = rest.partition(_END)
     if begin and end:
         dates = sorted({str(result["date"]) for result in results.values()})
         dated = f"Measured by `python -m benchmarks.quality` on {' and '.join(dates)}."
-        readme.write_text(f"{before}{begin}\n{markdown(results)}\n\n{dated}\n{end}{after}", encoding="utf-8")
+        page.write_text(f"{before}{begin}\n{markdown(results)}\n\n{dated}\n{end}{after}", encoding="utf-8")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -111,7 +111,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("directory", type=Path, help="where the CSV files of the sets are")
     parser.add_argument("--only", action="append", choices=tuple(_SETS), help="one of the sets; repeatable")
     parser.add_argument("--output", type=Path, default=RESULTS, help="JSON file (default: %(default)s)")
-    parser.add_argument("--readme", type=Path, default=ROOT / "README.md", help="page to fill (default: %(default)s)")
+    parser.add_argument("--page", type=Path, default=ROOT / "docs/model.md", help="page to fill (default: %(default)s)")
     return parser
 
 

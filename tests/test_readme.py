@@ -1,4 +1,4 @@
-"""The README says what the project does: its routes, commands, files, links and the answer to its first request."""
+"""The README and the reference say what the project does: routes, commands, files, links, the first answer."""
 
 from __future__ import annotations
 
@@ -23,26 +23,29 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+REFERENCE = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
+OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+MOST_BYTES = 20_000
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PROMPTED = {"python", ".venv/bin/python"}
 # What comes to be only where the service or training runs.
 MADE_LATER = {"models/ACTIVE", "models/vX.Y.Z/", "models/vX.Y.Z/report.html"}
 
 
-def blocks(language: str) -> list[str]:
-    return [text for name, text in BLOCK.findall(README) if name == language]
+def blocks(language: str, page: str = README) -> list[str]:
+    return [text for name, text in BLOCK.findall(page) if name == language]
 
 
 def section(title: str) -> str:
-    found = re.search(rf"^#+ {re.escape(title)}\n(.*?)(?=^#+ |\Z)", README, re.MULTILINE | re.DOTALL)
-    assert found, f"the README has no section {title}"
+    found = re.search(rf"^#+ {re.escape(title)}\n(.*?)(?=^#+ |\Z)", REFERENCE, re.MULTILINE | re.DOTALL)
+    assert found, f"the reference has no section {title}"
     return found[1]
 
 
 def commands() -> list[list[str]]:
-    """Return every command of the README as its words: the lines of shell blocks, and what begins so in back quotes."""
-    lines = "\n".join(blocks("sh")).replace("\\\n", " ")
-    prose = BLOCK.sub("", README)
+    """Return every command of both pages as its words: the lines of shell blocks, and what begins so in back quotes."""
+    lines = "\n".join(blocks("sh", README + REFERENCE)).replace("\\\n", " ")
+    prose = BLOCK.sub("", README + REFERENCE)
     inline = re.findall(r"`((?:[A-Z_]+=\S+ )*(?:make|(?:\.venv/bin/)?python|uvicorn|pip|train\.py) [^`]+)`", prose)
     # A line break inside quotes belongs to its command, so the block is cut as a shell would cut it.
     pieces = re.findall(r"(?:'[^']*'|\"[^\"]*\"|[^\n'\"])+", re.sub(r"(?:^|\s)#.*", "", lines))
@@ -72,6 +75,10 @@ def target_of(words: list[str]) -> tuple[str, ...]:
     return tuple(words[:2]) if words[0] == "-m" else (words[0],)
 
 
+def test_the_readme_is_short_enough_to_be_read() -> None:
+    assert len(README.encode()) < MOST_BYTES
+
+
 def test_the_readme_shows_commands() -> None:
     assert len(PYTHON_COMMANDS) > 10
     assert {words[0] for words in commands()} >= {"make", "curl", "docker", "python", "pip", "uvicorn"}
@@ -86,14 +93,14 @@ def test_every_python_command_exists_and_takes_its_options(words: list[str]) -> 
         assert re.search(rf"(?<![\w-]){re.escape(option)}(?![\w-])", help_of(*target)), option
 
 
-@pytest.mark.parametrize("option", re.findall(r"^\| `(--[a-z-]+)[^|]*\|", README, re.MULTILINE))
+@pytest.mark.parametrize("option", re.findall(r"^\| `(--[a-z-]+)[^|]*\|", REFERENCE, re.MULTILINE))
 def test_every_option_of_the_table_is_one_of_training(option: str) -> None:
     assert re.search(rf"{re.escape(option)}\b", help_of("train.py"))
 
 
 def test_every_make_command_is_explained_and_exists() -> None:
     targets = set(re.findall(r"^\.PHONY: (\S+)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
-    named = set(re.findall(r"`(?:[A-Z_]+=\S+ )*make ([a-z-]+)", README))
+    named = set(re.findall(r"`(?:[A-Z_]+=\S+ )*make ([a-z-]+)", section("Commands of make")))
 
     assert named == targets - {"help"}
 
@@ -102,7 +109,7 @@ def test_every_command_for_operators_is_in_the_table() -> None:
     starts = 'if __name__ == "__main__":'
     programs = {path.name for path in (ROOT / "scripts").glob("*.py") if starts in path.read_text(encoding="utf-8")}
 
-    assert programs == set(re.findall(r"^\| `python scripts/(\w+\.py)", README, re.MULTILINE))
+    assert programs == set(re.findall(r"^\| `python scripts/(\w+\.py)", REFERENCE, re.MULTILINE))
 
 
 def test_the_table_of_routes_is_what_the_service_answers(start_service: StartService) -> None:
@@ -117,7 +124,7 @@ def test_the_table_of_routes_is_what_the_service_answers(start_service: StartSer
 
 
 def test_every_setting_that_is_named_exists() -> None:
-    named = set(re.findall(r"\b([A-Z]+(?:_[A-Z]+)+)\b", README)) - {"MODEL_CARD", "RELEASE_CHECKLIST"}
+    named = set(re.findall(r"\b([A-Z]+(?:_[A-Z]+)+)\b", README + REFERENCE)) - {"MODEL_CARD", "RELEASE_CHECKLIST"}
     of_make = {name for name in named if name.endswith("_ARGS")}
 
     assert named - of_make - {"SOURCE_DATE_EPOCH", "ADMIN_KEY", "OTHER_HASH"} <= {
@@ -177,7 +184,8 @@ def test_the_files_of_a_version_are_listed() -> None:
 
 
 def test_every_path_that_is_named_exists() -> None:
-    named = set(re.findall(r"`((?:app|data|deploy|docs|scripts|models)/[\w./-]*|requirements[\w-]*\.\w+)`", README))
+    places = r"`((?:app|data|deploy|docs|scripts|models)/[\w./-]*|requirements[\w-]*\.\w+)`"
+    named = set(re.findall(places, README + REFERENCE))
     tree = next(text for text in blocks("") if "train.py " in text)
     outer = re.findall(r"^([\w.]+/?) ", tree, re.MULTILINE) + re.findall(r"^([\w.]+/)$", tree, re.MULTILINE)
     inner = [f"app/{name}" for name in re.findall(r"^  ([\w.]+/?) ", tree, re.MULTILINE)]
@@ -206,7 +214,7 @@ def test_links_lead_somewhere(page: str) -> None:
 
 def test_the_probes_are_those_of_the_kubernetes_example() -> None:
     yaml = pytest.importorskip("yaml", reason="comes with requirements-dev.lock")
-    shown = yaml.safe_load(blocks("yaml")[0])
+    shown = yaml.safe_load(blocks("yaml", OPERATIONS)[0])
     example = (ROOT / "deploy/kubernetes/ticket-classifier.yaml").read_text(encoding="utf-8")
     deployment = next(yaml.safe_load_all(example))
     (container,) = deployment["spec"]["template"]["spec"]["containers"]
@@ -229,10 +237,12 @@ def test_the_python_example_runs() -> None:
     assert result.stdout.startswith("Urgent ")
 
 
-@pytest.mark.parametrize("name", ["quality", "speed"])
-def test_measured_tables_have_their_place(name: str) -> None:
-    assert README.count(f"<!-- {name}:begin -->") == README.count(f"<!-- {name}:end -->") == 1
-    assert README.index(f"<!-- {name}:begin -->") < README.index(f"<!-- {name}:end -->")
+@pytest.mark.parametrize(("page", "name"), [("docs/model.md", "quality"), ("README.md", "speed")])
+def test_measured_tables_have_their_place(page: str, name: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+
+    assert text.count(f"<!-- {name}:begin -->") == text.count(f"<!-- {name}:end -->") == 1
+    assert text.index(f"<!-- {name}:begin -->") < text.index(f"<!-- {name}:end -->")
 
 
 def test_the_architecture_page_puts_modules_into_the_layers_that_are_checked() -> None:
