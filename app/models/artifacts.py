@@ -5,7 +5,6 @@ What the files mean is left to their readers. Nothing in here, or in what reads 
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import logging
@@ -13,19 +12,18 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import IO
 
+from app.models.replacement import PARTIAL_SUFFIX, exclusive, put_in_place, restore, restore_all, settle
 from app.models.versions import VersionName
 
 MANIFEST_NAME = "manifest.json"
 MANIFEST_FORMAT = 1
 _MAX_MANIFEST_BYTES = 1 << 20
-_PARTIAL_SUFFIX = ".partial"
 
 logger = logging.getLogger(__name__)
 
@@ -74,6 +72,7 @@ def list_versions(base_dir: Path, *, warn: bool = True) -> list[VersionName]:
     """
     if not base_dir.is_dir():
         return []
+    restore_all(base_dir)
     root = base_dir.resolve()
     versions = []
     for entry in base_dir.iterdir():
@@ -111,6 +110,7 @@ def version_directory(base_dir: Path, version: VersionName) -> Path:
 
 def read_manifest(directory: Path, check: ManifestCheck = trust_any_manifest) -> Manifest:
     """Read ``manifest.json``, let ``check`` judge its bytes, and parse them; raise ``ArtifactError`` when any fails."""
+    restore(directory)
     if not directory.is_dir():
         raise ArtifactError(f"{directory} is not a directory: expected a model version such as models/v1.0.0")
     path = directory / MANIFEST_NAME
@@ -175,28 +175,27 @@ def read_verified(directory: Path, manifest: Manifest, name: str) -> memoryview:
 def write_version(directory: Path, files: Mapping[str, bytes], *, force: bool = False) -> None:
     """Write ``files`` and their manifest as ``directory``: complete or absent, whatever ends the process.
 
-    Raise ``FileExistsError`` when the directory exists and ``force`` is false.
+    A version that is replaced stays whole until the new one is there. Raise ``FileExistsError`` when the directory
+    exists and ``force`` is false.
     """
     base_dir = directory.parent
     base_dir.mkdir(parents=True, exist_ok=True)
-    with _exclusive(base_dir) as base_fd:
+    with exclusive(base_dir) as base_fd:
+        settle(base_dir)
         if directory.exists() and not force:
             raise FileExistsError(f"{directory} exists: choose another version, or replace it with --force")
-        _remove_leftovers(base_dir)
-        partial = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", suffix=_PARTIAL_SUFFIX, dir=base_dir))
+        partial = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", suffix=PARTIAL_SUFFIX, dir=base_dir))
         try:
             partial.chmod(0o755)
             for name, content in {**files, MANIFEST_NAME: Manifest.of(files).to_json()}.items():
                 _write_durably(partial / name, content)
             _sync_directory(partial)
-            if directory.exists():
-                directory.rename(partial.with_suffix(f".old{_PARTIAL_SUFFIX}"))
-            partial.rename(directory)
+            put_in_place(partial, directory)
         except BaseException:
             shutil.rmtree(partial, ignore_errors=True)
             raise
         os.fsync(base_fd)
-        _remove_leftovers(base_dir)
+        settle(base_dir)
 
 
 def _version_named(name: str) -> VersionName | None:
@@ -218,23 +217,6 @@ def _open_regular(path: Path) -> IO[bytes]:
         os.close(descriptor)
         raise ArtifactError(f"{path} is not a regular file")
     return os.fdopen(descriptor, "rb")
-
-
-@contextmanager
-def _exclusive(base_dir: Path) -> Iterator[int]:
-    """Hold the models directory for one writer at a time; the kernel lets go when the process dies."""
-    descriptor = os.open(base_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-def _remove_leftovers(base_dir: Path) -> None:
-    """Remove what killed writers left behind; only the holder of the lock may call this."""
-    for leftover in base_dir.glob(f".*{_PARTIAL_SUFFIX}"):
-        shutil.rmtree(leftover, ignore_errors=True)
 
 
 def _write_durably(path: Path, content: bytes) -> None:
