@@ -1,0 +1,217 @@
+"""``python -m benchmarks.shortcuts``: what each shortcut of the request path gains alone, it off against it on.
+
+Each contestant is the whole application in this process, without sockets, answering 16 requests to ``/classify`` at
+once; one has everything on, each other one has one thing off. They take turns within a round.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import gc
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from app.config import Settings
+from app.logging_utils import StdoutHandler
+from app.main import create_app
+from app.models.classifier import Prediction
+from app.models.schemas import Ticket
+from app.web.api import classify
+from app.web.api.classification_json import classification_json
+from app.web.api.direct_route import DirectDispatch
+from benchmarks.http_parts import seconds_of_requests
+from benchmarks.measuring import ROOT, machine_facts
+
+_TURNS = 25
+
+
+@dataclass(frozen=True, slots=True)
+class Contestant:
+    """An application, and what must be so while it answers."""
+
+    name: str
+    app: ASGIApp
+    state: Mapping[str, Any]
+    around: Callable[[], contextlib.AbstractContextManager[object]] = contextlib.nullcontext
+
+
+def _without_dispatch(app: FastAPI) -> ASGIApp:
+    """Take the layers of the framework inside of ours, down to its router, for ``/classify`` too."""
+    dispatch: Any = app.build_middleware_stack()
+    outermost = dispatch
+    while not isinstance(dispatch, DirectDispatch):
+        dispatch = dispatch._app  # noqa: SLF001 - what is measured is how the layers are put together
+    dispatch._direct = {}  # noqa: SLF001
+    return _called_by(app, outermost)
+
+
+def _within_framework(app: FastAPI) -> ASGIApp:
+    """Put the framework's outermost layers around ours."""
+    direct = app.build_middleware_stack()
+    bare = FastAPI(telemetry=app._telemetry, openapi_url=None)  # noqa: SLF001
+    bare.router = direct  # type: ignore[assignment]
+    return bare
+
+
+def _called_by(app: FastAPI, stack: ASGIApp) -> ASGIApp:
+    async def call(scope: Scope, receive: Receive, send: Send) -> None:
+        scope["app"] = app
+        await stack(scope, receive, send)
+
+    return call
+
+
+async def _one_by_one(classifier: Any, title: str, description: str) -> Prediction:  # noqa: ANN401
+    prediction: Prediction = classifier.predict(title, description)
+    return prediction
+
+
+@contextlib.contextmanager
+def _collecting_often() -> Iterator[None]:
+    gc.unfreeze()
+    usual = gc.get_threshold()
+    gc.set_threshold(700, 10, 10)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*usual)
+        gc.freeze()
+
+
+@contextlib.contextmanager
+def _with_encoder() -> Iterator[None]:
+    """Write the answer as a dictionary for the standard encoder."""
+
+    def as_dictionary(ticket: Ticket, prediction: Prediction, version: str) -> str:
+        heads = {
+            name: {
+                "label": answer.label,
+                "confidence": round(answer.confidence, 6),
+                "decision": answer.decision,
+                "reasons": list(answer.reasons),
+                "alternatives": [{"label": label, "confidence": round(p, 6)} for label, p in answer.alternatives],
+            }
+            for name, answer in prediction.heads.items()
+        }
+        content = {**ticket.model_dump(), "model_version": version, "needs_review": False, "predictions": heads}
+        for name in ("priority", "department"):
+            content |= {f"predicted_{name}": heads[name]["label"], f"{name}_confidence": heads[name]["confidence"]}
+        return json.dumps(content, ensure_ascii=False)
+
+    usual = classification_json
+    vars(classify)["classification_json"] = as_dictionary
+    try:
+        yield
+    finally:
+        vars(classify)["classification_json"] = usual
+
+
+@contextlib.contextmanager
+def _writing_each_line() -> Iterator[None]:
+    usual = StdoutHandler.write_soon
+    StdoutHandler.write_soon = StdoutHandler.write_line  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        StdoutHandler.write_soon = usual  # type: ignore[method-assign]
+
+
+def _as_usual_endpoint(app: FastAPI) -> ASGIApp:
+    """Have the framework parse and validate the body of ``/classify``, reached without the dispatch."""
+
+    async def endpoint(request: Request, ticket: Ticket) -> Response:
+        state = request.scope["state"]
+        model = classify.current_model(state["registry"])
+        prediction = await state["joint_prediction"].predict(model.classifier, ticket.title, ticket.description)
+        state["metrics"].predicted(prediction, n_characters=len(ticket.title) + len(ticket.description))
+        content = classification_json(ticket, prediction, model.version)
+        return Response(content, media_type="application/json")
+
+    app.router.routes = [route for route in app.router.routes if getattr(route, "path", "") != "/classify"]
+    app.post("/classify")(endpoint)
+    return _without_dispatch(app)
+
+
+async def _measure(models: Path, *, rounds: int) -> dict[str, list[float]]:
+    def application() -> FastAPI:
+        return create_app(Settings(models_base_dir=str(models), rate_limit_requests=1_000_000, log_level="INFO"))
+
+    async with contextlib.AsyncExitStack() as stack:
+
+        async def state_of(app: FastAPI) -> dict[str, Any]:
+            lifespan: contextlib.AbstractAsyncContextManager[Any] = app.router.lifespan_context(app)
+            return dict(await stack.enter_async_context(lifespan))
+
+        app = application()
+        state = await state_of(app)
+        contestants = [Contestant("everything on", app, state)]
+        for name, change in (
+            ("inside the framework's outer layers", _within_framework),
+            ("routed by the framework", _without_dispatch),
+            ("parsed and routed by the framework", _as_usual_endpoint),
+        ):
+            other = application()
+            other_state = await state_of(other)
+            contestants.append(Contestant(name, change(other), other_state))
+        alone = {**state, "joint_prediction": type("Alone", (), {"predict": staticmethod(_one_by_one)})()}
+        contestants += [
+            Contestant("every ticket predicted alone", app, alone),
+            Contestant("answers through an encoder", app, state, _with_encoder),
+            Contestant("every log line written by itself", app, state, _writing_each_line),
+            Contestant("garbage collected as usual", app, state, _collecting_often),
+        ]
+        seconds: dict[str, list[float]] = {contestant.name: [] for contestant in contestants}
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(20_000, 10, 10)
+        for number in range(rounds + 1):
+            for contestant in contestants:
+                with contestant.around():
+                    best = min([await seconds_of_requests(contestant.app, contestant.state) for _ in range(_TURNS)])
+                if number:
+                    seconds[contestant.name].append(best / 16 * 1e6)
+    return seconds
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Print the figures as JSON; return 0."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.shortcuts", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--models", type=Path, default=ROOT / "models")
+    parser.add_argument("--output", type=Path)
+    arguments = parser.parse_args(argv)
+    # A pipe, as under a container engine: its reader is woken by every write.
+    with (
+        subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as reader,
+        contextlib.redirect_stdout(reader.stdin),
+    ):
+        seconds = asyncio.run(_measure(arguments.models, rounds=arguments.rounds))
+    base = seconds["everything on"]
+    results = {
+        **machine_facts(),
+        "microseconds": {name: round(median(values), 1) for name, values in seconds.items()},
+        "slower_by_percent": {
+            name: round(100 * (median(v / b for v, b in zip(values, base, strict=True)) - 1), 1)
+            for name, values in seconds.items()
+        },
+    }
+    text = json.dumps(results, indent=2)
+    print(text)
+    if arguments.output:
+        arguments.output.write_text(text + "\n", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
