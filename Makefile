@@ -94,6 +94,16 @@ sbom: $(VENV)/.installed-dev ## Write reports/sbom.json, the CycloneDX list of w
 bench: $(VENV)/.installed ## Measure the model and the service against what they replace (BENCH_ARGS="--rounds 9")
 	"$(RUN)" -m benchmarks $(BENCH_ARGS)
 
+.PHONY: measure
+measure: $(VENV)/.installed ## Measure again what the README shows, and overload, and write both into the pages; a quarter of an hour
+	"$(RUN)" -m benchmarks --keep
+	"$(RUN)" -m benchmarks.overload --keep
+	"$(RUN)" -m benchmarks.figures --write
+
+.PHONY: figures
+figures: $(VENV)/.installed ## Write the figures of benchmarks/results into the pages, without measuring
+	"$(RUN)" -m benchmarks.figures --write
+
 .PHONY: bench-peers
 bench-peers: $(VENV)/.installed ## Measure /classify against other model servers with the same model (BENCH_ARGS="--rounds 9 --only litserve")
 	"$(RUN)" -m benchmarks.peers $(BENCH_ARGS)
@@ -104,11 +114,13 @@ soak: $(VENV)/.installed ## Send 100,000 clients in 30 minutes, and see that mem
 
 .PHONY: bench-quality
 bench-quality: $(VENV)/.installed ## Train on known sets in DIR= and score their dev parts, which takes half an hour (BENCH_ARGS="--only cfpb5")
-	"$(RUN)" -m benchmarks.quality "$(DIR)" $(BENCH_ARGS)
+	"$(RUN)" -m benchmarks.quality "$(DIR)" --keep $(BENCH_ARGS)
+	"$(RUN)" -m benchmarks.figures --write
 
 .PHONY: load-test
 load-test: $(VENV)/.installed ## Load the service with Locust, several users at a time, and write the figures and the plot of load_test.md
-	"$(RUN)" -m benchmarks.load_test --write $(BENCH_ARGS)
+	"$(RUN)" -m benchmarks.load_test --keep $(BENCH_ARGS)
+	"$(RUN)" -m benchmarks.figures --write
 
 .PHONY: format
 format: $(VENV)/.installed-dev ## Rewrite the code in the project's format

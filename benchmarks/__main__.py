@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import json
 import os
 import sys
 from collections.abc import Sequence
@@ -17,7 +16,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.measuring import ROOT, Figure, Subject, machine_facts, read_tickets
+from benchmarks.measuring import ROOT, Figure, Subject, read_tickets
+from benchmarks.results import Origin, add_keep_option
+from benchmarks.tables import number, reach
 
 # Modules of this package; each has a ``measure(subject)`` that returns its figures.
 _PARTS = ("in_process", "http_path", "http_parts", "cold_start", "memory", "bulk")
@@ -29,17 +30,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     console = Console(width=None if sys.stdout.isatty() else 120)
     subject = Subject(arguments.model, read_tickets(arguments.tickets), arguments.rounds)
-    facts = machine_facts()
     figures: dict[str, list[Figure]] = {}
     for name in arguments.only or _PARTS:
         print(f"measuring {name} ...", file=sys.stderr)
+        origin = Origin.now()
         figures[name] = importlib.import_module(f"benchmarks.{name}").measure(subject)
-    if arguments.markdown:
-        print(_markdown(figures))
-    else:
-        _print(console, figures, rounds=arguments.rounds)
-    if arguments.output:
-        arguments.output.write_text(_document(facts, subject, figures), encoding="utf-8")
+        # After each part, so that an interrupted run keeps what it has measured.
+        if arguments.keep and figures[name]:
+            origin.keep(arguments.keep, name, _measured(subject, figures[name]))
+    _print(console, figures, rounds=arguments.rounds)
     return 0
 
 
@@ -51,20 +50,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--tickets", type=Path, default=ROOT / "data/mock_eval.csv", help="CSV (%(default)s)")
     parser.add_argument("--rounds", type=int, default=5, help="turns of each contestant (%(default)s)")
     parser.add_argument("--only", action="append", choices=_PARTS, help="a part of it; repeatable")
-    parser.add_argument("--output", type=Path, help="JSON file, such as benchmarks/results/model.json")
-    parser.add_argument("--markdown", action="store_true", help="print the table for a Markdown page")
+    add_keep_option(parser)
     return parser
-
-
-def _markdown(figures: dict[str, list[Figure]]) -> str:
-    lines = ["| what | median | lowest to highest | reach |", "|---|---|---|---|"]
-    for figure in (figure for of_part in figures.values() for figure in of_part):
-        spread = f"{_number(min(figure.values))} to {_number(max(figure.values))}"
-        verdict = {None: "", True: ": reached", False: ": **not reached**"}[figure.is_reached]
-        lines.append(
-            f"| {figure.name} | {_number(figure.median)} {figure.unit} | {spread} | {_reach(figure)}{verdict} |"
-        )
-    return "\n".join(lines)
 
 
 def _print(console: Console, figures: dict[str, list[Figure]], *, rounds: int) -> None:
@@ -74,46 +61,20 @@ def _print(console: Console, figures: dict[str, list[Figure]], *, rounds: int) -
     for of_part in figures.values():
         for figure in of_part:
             mark = {None: "", True: "reached", False: "[red]not reached[/]"}[figure.is_reached]
-            spread = f"{_number(min(figure.values))} to {_number(max(figure.values))}"
-            table.add_row(figure.name, _number(figure.median), spread, figure.unit, _reach(figure), mark)
+            spread = f"{number(min(figure.values))} to {number(max(figure.values))}"
+            table.add_row(figure.name, number(figure.median), spread, figure.unit, reach(figure), mark)
         table.add_section()
     console.print(table)
 
 
-def _reach(figure: Figure) -> str:
-    if figure.at_least is not None:
-        return f"at least {figure.at_least:g}"
-    return "" if figure.at_most is None else f"at most {figure.at_most:g}"
-
-
-def _number(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"  # noqa: PLR2004 - three digits say enough
-
-
-def _document(facts: dict[str, object], subject: Subject, figures: dict[str, list[Figure]]) -> str:
+def _measured(subject: Subject, figures: Sequence[Figure]) -> dict[str, object]:
     mean = sum(ticket.n_characters for ticket in subject.tickets) / len(subject.tickets)
-    document = {
-        "machine": facts,
+    return {
         "model_version": subject.model_directory.name,
         "tickets": {"count": len(subject.tickets), "mean_characters": round(mean)},
         "rounds": subject.rounds,
-        "figures": {
-            part: [
-                {
-                    "name": figure.name,
-                    "unit": figure.unit,
-                    "median": figure.median,
-                    "values": list(figure.values),
-                    "at_least": figure.at_least,
-                    "at_most": figure.at_most,
-                    "reached": figure.is_reached,
-                }
-                for figure in of_part
-            ]
-            for part, of_part in figures.items()
-        },
+        "figures": [figure.as_document() for figure in figures],
     }
-    return json.dumps(document, indent=1) + "\n"
 
 
 if __name__ == "__main__":

@@ -1,16 +1,11 @@
-"""What all measurements share: turns that alternate, figures with their spread, and the facts of the machine."""
+"""What all measurements share: turns that alternate, figures with their spread, and the memory of processes."""
 
 from __future__ import annotations
 
 import csv
-import os
-import platform
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from importlib.metadata import version
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 
@@ -57,6 +52,10 @@ class Figure:
         return (self.at_least is None or self.median >= self.at_least) and (
             self.at_most is None or self.median <= self.at_most
         )
+
+    def as_document(self) -> dict[str, object]:
+        """Return the figure as it is kept in a file, with what its values come to."""
+        return {**asdict(self), "median": self.median, "reached": self.is_reached}
 
 
 def read_tickets(path: Path) -> list[Ticket]:
@@ -120,24 +119,3 @@ def _descendants(process_id: int) -> list[int]:
     except (FileNotFoundError, ProcessLookupError):
         return []
     return [pid for child in map(int, children) for pid in (child, *_descendants(child))]
-
-
-def machine_facts() -> dict[str, object]:
-    """Return what a figure depends on, without what would name the machine."""
-    cpu_lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines() if sys.platform == "linux" else []
-    cpu = next((line.partition(":")[2].strip() for line in cpu_lines if line.startswith("model name")), "unknown")
-    return {
-        "commit": _git("rev-parse", "HEAD"),
-        "uncommitted_changes": bool(_git("status", "--porcelain", "--untracked-files=no")),
-        "cpu": cpu,
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        "load_average": round(os.getloadavg()[0], 1),
-        "system": f"{platform.system()} {platform.machine()}",
-        "python": platform.python_version(),
-        **{name: version(name) for name in ("numpy", "scikit-learn", "fastapi", "uvicorn")},
-    }
-
-
-def _git(*arguments: str) -> str:
-    done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
-    return done.stdout.strip()

@@ -21,7 +21,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import median, quantiles
 
-from benchmarks.measuring import ROOT, machine_facts
+from benchmarks.measuring import ROOT
+from benchmarks.results import Origin, add_keep_option
 from benchmarks.service import Service, running_service
 
 _N_FEW = 16
@@ -142,14 +143,14 @@ def _measure(service: Service, *, n_characters: int, seconds: float) -> dict[str
 def main(argv: Sequence[str] | None = None) -> int:
     """Print the figures as JSON; return 0."""
     arguments = _parser().parse_args(argv)
-    results: dict[str, object] = {**machine_facts()}
+    origin = Origin.now()
+    measured: dict[str, object] = {}
     for name, n_characters in _TICKETS.items():
         with running_service(arguments.models) as service:
-            results[name] = _measure(service, n_characters=n_characters, seconds=arguments.seconds)
-    text = json.dumps(results, indent=2)
-    print(text)
-    if arguments.output:
-        arguments.output.write_text(text + "\n", encoding="utf-8")
+            measured[name] = _measure(service, n_characters=n_characters, seconds=arguments.seconds)
+    print(json.dumps(measured, indent=2))
+    if arguments.keep:
+        origin.keep(arguments.keep, "overload", measured)
     return 0
 
 
@@ -159,7 +160,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--seconds", type=float, default=5, help="of each part (%(default)s)")
     parser.add_argument("--models", type=Path, default=ROOT / "models", help="models directory (%(default)s)")
-    parser.add_argument("--output", type=Path, help="JSON file, such as benchmarks/results/overload.json")
+    add_keep_option(parser)
     return parser
 
 

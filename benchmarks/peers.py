@@ -16,14 +16,14 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
 from benchmarks.http_path import _EVERYTHING_ON, _LUA, _SECONDS_A_TURN, N_CONNECTIONS, TICKET, Server, _load
-from benchmarks.measuring import ROOT, Figure, machine_facts, ratios
+from benchmarks.measuring import ROOT, Figure, ratios
 from benchmarks.peer_process import PEERS, PeerError, install, running_peer
+from benchmarks.results import Origin, add_keep_option
 from benchmarks.service import Service, running_service
 
 _OURS = "the service"
@@ -51,15 +51,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     if shutil.which("wrk") is None:
         print("the load comes from wrk (Debian, Ubuntu: apt-get install wrk)", file=sys.stderr)
         return 1
-    facts = machine_facts()
+    origin = Origin.now()
     outcome = measure(arguments.model, arguments.only or list(PEERS), rounds=arguments.rounds)
     figures = _figures(outcome)
     for figure in figures:
         reach = "" if figure.at_least is None else f", at least {figure.at_least:g}"
         spread = f"{min(figure.values):,.1f} to {max(figure.values):,.1f}"
         print(f"{figure.name}: {figure.median:,.1f} {figure.unit} ({spread}{reach})")
-    document = _document(facts, arguments.model, outcome, figures)
-    arguments.output.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    if arguments.keep:
+        origin.keep(arguments.keep, "peers", _measured(arguments.model, outcome, figures, rounds=arguments.rounds))
     return 0 if len(outcome.rates) > 1 else 1
 
 
@@ -71,9 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rounds", type=_positive, default=5, help="turns of each server, 3 s each (%(default)s)")
     parser.add_argument("--only", action="append", choices=list(PEERS), help="a peer; repeatable")
     parser.add_argument("--list", action="store_true", help="print the peers and their versions, and measure nothing")
-    parser.add_argument(
-        "--output", type=Path, default=ROOT / "benchmarks/results/peers.json", help="JSON file (%(default)s)"
-    )
+    add_keep_option(parser)
     return parser
 
 
@@ -159,13 +157,10 @@ def _figures(outcome: Outcome) -> list[Figure]:
     return figures
 
 
-def _document(
-    facts: Mapping[str, object], model_directory: Path, outcome: Outcome, figures: Sequence[Figure]
-) -> dict[str, object]:
+def _measured(model_directory: Path, outcome: Outcome, figures: Sequence[Figure], *, rounds: int) -> dict[str, object]:
     return {
-        "date": datetime.now(UTC).date().isoformat(),
-        "machine": facts,
         "model_version": model_directory.name,
+        "rounds": rounds,
         "ticket": TICKET,
         "connections": N_CONNECTIONS,
         "seconds_a_turn": _SECONDS_A_TURN,
@@ -178,17 +173,7 @@ def _document(
             for name in PEERS
             if name in outcome.rates or name in outcome.reasons
         },
-        "figures": [
-            {
-                "name": figure.name,
-                "unit": figure.unit,
-                "median": figure.median,
-                "values": list(figure.values),
-                "at_least": figure.at_least,
-                "reached": figure.is_reached,
-            }
-            for figure in figures
-        ],
+        "figures": [figure.as_document() for figure in figures],
     }
 
 

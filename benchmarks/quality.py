@@ -7,7 +7,7 @@ banking77-train, clinc150-train, -val and -oos, cfpb5-train. Where there is no d
 are held out: a fifth of banking77 once, each fifth of cfpb5 in turn. ``handwritten`` needs no file of DIRECTORY: it is
 the model of generated tickets on ``benchmarks/handwritten_dev.csv``.
 
-Sets that are not asked for keep their earlier figures in the results and in the page, each with its date.
+With ``--keep`` each set has a file of results of its own, so that one can be measured again alone.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +31,7 @@ from app.tickets.table import InputError
 from app.training.intake.labelled_tickets import Intake, Tickets, read_tickets
 from app.training.splitting.overlap import partition
 from app.training.splitting.splits import Indices, Split, folds
-from benchmarks.measuring import ROOT, machine_facts
+from benchmarks.measuring import ROOT
 from benchmarks.quality_figures import (
     Answers,
     Figure,
@@ -41,12 +40,11 @@ from benchmarks.quality_figures import (
     calibration_error,
     coverage,
     macro_f1,
-    markdown,
     outside_auroc,
 )
+from benchmarks.results import Origin, add_keep_option
+from benchmarks.tables import quality_table
 
-RESULTS = ROOT / "benchmarks" / "results" / "quality.json"
-_BEGIN, _END = "<!-- quality:begin -->", "<!-- quality:end -->"
 _HEAD = "department"
 _TARGETS = Intake(targets=(_HEAD,), for_training=False)
 _MOST_SECONDS = 3600
@@ -60,10 +58,9 @@ class TrainingFailedError(Exception):
 
 def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
-    results = json.loads(arguments.output.read_text(encoding="utf-8"))["sets"] if arguments.output.exists() else {}
     for name in arguments.only or _SETS:
         print(f"measuring {name} ...", file=sys.stderr, flush=True)
-        start = time.monotonic()
+        origin, start = Origin.now(), time.monotonic()
         try:
             trainer = Trainer(arguments.directory)
             figures = _SETS[name](trainer)
@@ -73,33 +70,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         except TrainingFailedError as error:
             print(f"{name}: {error}", file=sys.stderr)
             return 1
-        facts = machine_facts()
-        results[name] = {
-            "date": datetime.now(UTC).date().isoformat(),
-            "commit": facts["commit"],
-            "uncommitted_changes": facts["uncommitted_changes"],
+        measured = {
             "seconds": round(time.monotonic() - start),
             "figures": [{**asdict(figure), "met": figure.is_met} for figure in figures],
             "recipes": trainer.recipes,
         }
+        print(quality_table({name: measured}), flush=True)
         # After each set, so that an interrupted run keeps what it has measured.
-        results = {known: results[known] for known in _SETS if known in results}
-        arguments.output.parent.mkdir(parents=True, exist_ok=True)
-        arguments.output.write_text(json.dumps({"sets": results}, indent=1) + "\n", encoding="utf-8")
-    fill(arguments.page, results)
-    print(markdown(results))
+        if arguments.keep:
+            origin.keep(arguments.keep, f"quality-{name}", measured)
     return 0
-
-
-def fill(page: Path, results: Mapping[str, Mapping[str, object]]) -> None:
-    """Write the table between the two marks of ``page``, if it has them."""
-    text = page.read_text(encoding="utf-8") if page.exists() else ""
-    before, begin, rest = text.partition(_BEGIN)
-    _, end, after = rest.partition(_END)
-    if begin and end:
-        dates = sorted({str(result["date"]) for result in results.values()})
-        dated = f"Measured by `python -m benchmarks.quality` on {' and '.join(dates)}."
-        page.write_text(f"{before}{begin}\n{markdown(results)}\n\n{dated}\n{end}{after}", encoding="utf-8")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -110,8 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("directory", type=Path, help="where the CSV files of the sets are")
     parser.add_argument("--only", action="append", choices=tuple(_SETS), help="one of the sets; repeatable")
-    parser.add_argument("--output", type=Path, default=RESULTS, help="JSON file (default: %(default)s)")
-    parser.add_argument("--page", type=Path, default=ROOT / "docs/model.md", help="page to fill (default: %(default)s)")
+    add_keep_option(parser)
     return parser
 
 

@@ -1,10 +1,9 @@
-"""The figures of ``benchmarks/quality.py``: each with its 95 % interval and its reach, and their table."""
+"""The figures of ``benchmarks/quality.py``: each with its 95 % interval and its reach."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,14 +14,6 @@ from app.training.measuring.evaluation import wilson_interval
 
 _N_BINS = 15
 _SEED = 42
-_HEADINGS = ("set", "measure", "figure", "95 % interval", "reach", "")
-_MEASURED_ON = {
-    "it-tickets": "dev part",
-    "banking77": "a fifth held out, similar tickets together",
-    "clinc150": "validation part",
-    "cfpb5": "five folds, similar tickets together",
-    "handwritten": "the model of generated tickets",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,23 +115,3 @@ def _resampled(n: int, measure: Callable[[NDArray[np.int64]], float]) -> tuple[f
     drawn = (np.bincount(random.integers(n, size=n), minlength=n) for _ in range(N_RESAMPLES))
     low, high = interval(np.array([measure(counts) for counts in drawn]))
     return low, high
-
-
-def markdown(results: Mapping[str, Mapping[str, Any]]) -> str:
-    """Return the table of all sets; ``results`` is what ``quality.json`` has under ``sets``."""
-    lines = [f"| {' | '.join(_HEADINGS)} |", "|---" * len(_HEADINGS) + "|"]
-    for name, result in results.items():
-        for figure in result["figures"]:
-            low, high = figure["interval"]
-            reach, verdict = _reach(figure)
-            named = f"{name} ({_MEASURED_ON[name]})"
-            cells = (named, figure["measure"], f"{figure['value']:.3f}", f"{low:.3f} to {high:.3f}", reach, verdict)
-            lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
-def _reach(figure: Mapping[str, Any]) -> tuple[str, str]:
-    if figure["at_least"] is None and figure["at_most"] is None:
-        return "", ""
-    reach = f"at least {figure['at_least']:g}" if figure["at_least"] is not None else f"at most {figure['at_most']:g}"
-    return reach, "met" if figure["met"] else "**not met**"

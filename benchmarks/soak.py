@@ -22,6 +22,7 @@ from statistics import median, quantiles
 import psutil
 
 from benchmarks.measuring import ROOT
+from benchmarks.results import Origin, add_keep_option
 from benchmarks.service import Service, running_service
 
 _SAMPLE_SECONDS = 2.0
@@ -187,13 +188,14 @@ def _growth(samples: Sequence[Sample]) -> tuple[Sample, Sample]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Return 0 when nothing failed and nothing grew, else 1."""
     arguments = _parser().parse_args(argv)
+    origin = Origin.now()
     environment = {"TRUSTED_PROXIES": "127.0.0.1/32", "RATE_LIMIT_REQUESTS": "100"}
     with running_service(arguments.models, environment=environment) as service:
         soak = _Soak(service, n_clients=arguments.clients, seconds=arguments.minutes * 60)
         asyncio.run(soak.run())
     first, last = _growth(soak.samples)
     growth = last.memory_bytes - first.memory_bytes
-    figures = {
+    measured = {
         "minutes": arguments.minutes,
         "clients": arguments.clients,
         "outcomes": dict(sorted(soak.outcomes.items())),
@@ -205,15 +207,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         "open_files": {"second_quarter": first.n_files, "last_quarter": last.n_files},
         "threads": {"second_quarter": first.n_threads, "last_quarter": last.n_threads},
     }
-    print(json.dumps(figures, indent=2))
     is_flat = (
         growth <= max(_MAX_MEMORY_GROWTH * first.memory_bytes, _MAX_MEMORY_GROWTH_BYTES)
         and last.n_files - first.n_files <= _MAX_FILE_GROWTH
     )
     failures = [name for name in soak.outcomes if name.endswith("Error") or ": 5" in name]
+    print(json.dumps(measured, indent=2))
     print("flat" if is_flat else "NOT FLAT", "without failures" if not failures else f"with failures: {failures}")
-    if arguments.output:
-        arguments.output.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    if arguments.keep:
+        origin.keep(arguments.keep, "soak", measured)
     return 0 if is_flat and not failures else 1
 
 
@@ -224,7 +226,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--minutes", type=float, default=30, help="how long (%(default)s)")
     parser.add_argument("--clients", type=int, default=100_000, help="how many, evenly over that time (%(default)s)")
     parser.add_argument("--models", type=Path, default=ROOT / "models", help="models directory (%(default)s)")
-    parser.add_argument("--output", type=Path, help="JSON file, such as benchmarks/results/soak.json")
+    add_keep_option(parser)
     return parser
 
 

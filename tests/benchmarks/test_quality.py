@@ -1,4 +1,4 @@
-"""The quality benchmark counts as it says, and fills its table into a page without touching the rest of it."""
+"""The quality benchmark counts as it says."""
 
 from pathlib import Path
 
@@ -16,13 +16,8 @@ from benchmarks.quality_figures import (
     calibration_error,
     coverage,
     macro_f1,
-    markdown,
     outside_auroc,
 )
-
-_ACCURACY = {"measure": "accuracy", "value": 0.8031, "interval": [0.78, 0.826], "at_least": 0.78, "at_most": None}
-_ERROR = {"measure": "calibration error", "value": 0.03, "interval": [0.02, 0.04], "at_least": None, "at_most": 0.015}
-RESULTS = {"cfpb5": {"date": "2031-07-09", "figures": [{**_ACCURACY, "met": True}, {**_ERROR, "met": False}]}}
 
 
 def some_answers(n: int = 500) -> tuple[Answers, np.ndarray]:
@@ -64,40 +59,11 @@ def test_a_reach_is_met_from_its_bound_on() -> None:
     assert Figure("accuracy", 0.9, (0.8, 1.0)).is_met is None
 
 
-def test_the_table_says_what_is_not_met() -> None:
-    rows = markdown(RESULTS).splitlines()[2:]
-
-    assert rows[0].endswith("| accuracy | 0.803 | 0.780 to 0.826 | at least 0.78 | met |")
-    assert rows[1].endswith("| at most 0.015 | **not met** |")
-
-
-def test_the_page_is_filled_between_its_marks_and_nowhere_else(tmp_path: Path) -> None:
-    page = tmp_path / "README.md"
-    page.write_text("before\n<!-- quality:begin -->\nold\n<!-- quality:end -->\nafter\n", encoding="utf-8")
-
-    for _ in range(2):
-        quality.fill(page, RESULTS)
-
-    text = page.read_text(encoding="utf-8")
-    assert text.startswith("before\n<!-- quality:begin -->\n| set |")
-    assert text.endswith("on 2031-07-09.\n<!-- quality:end -->\nafter\n")
-    assert "\nold\n" not in text
-
-
-def test_a_page_without_marks_stays_as_it_is(tmp_path: Path) -> None:
-    page = tmp_path / "README.md"
-    page.write_text("no marks\n", encoding="utf-8")
-
-    quality.fill(page, RESULTS)
-
-    assert page.read_text(encoding="utf-8") == "no marks\n"
-
-
 def test_a_directory_without_the_files_ends_with_exit_code_2(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code = quality.main([str(tmp_path), "--only", "it-tickets", "--output", str(tmp_path / "quality.json")])
+    code = quality.main([str(tmp_path), "--only", "it-tickets", "--keep", str(tmp_path / "kept")])
 
     assert code == 2
     assert "it-tickets-train.csv does not exist" in capsys.readouterr().err
-    assert not (tmp_path / "quality.json").exists()
+    assert not (tmp_path / "kept").exists()
