@@ -16,7 +16,6 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -31,7 +30,9 @@ from app.web.api import classify
 from app.web.api.classification_json import classification_json
 from app.web.api.direct_route import DirectDispatch
 from benchmarks.http_parts import seconds_of_requests
-from benchmarks.measuring import ROOT, machine_facts
+from benchmarks.measuring import ROOT, Figure
+from benchmarks.results import Origin, add_keep_option
+from benchmarks.tables import figure_table
 
 _TURNS = 25
 
@@ -185,32 +186,36 @@ async def _measure(models: Path, *, rounds: int) -> dict[str, list[float]]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Print the figures as JSON; return 0."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.shortcuts", description=__doc__)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--models", type=Path, default=ROOT / "models")
-    parser.add_argument("--output", type=Path)
+    add_keep_option(parser)
     arguments = parser.parse_args(argv)
+    origin = Origin.now()
     # A pipe, as under a container engine: its reader is woken by every write.
     with (
         subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as reader,
         contextlib.redirect_stdout(reader.stdin),
     ):
         seconds = asyncio.run(_measure(arguments.models, rounds=arguments.rounds))
-    base = seconds["everything on"]
-    results = {
-        **machine_facts(),
-        "microseconds": {name: round(median(values), 1) for name, values in seconds.items()},
-        "slower_by_percent": {
-            name: round(100 * (median(v / b for v, b in zip(values, base, strict=True)) - 1), 1)
-            for name, values in seconds.items()
-        },
-    }
-    text = json.dumps(results, indent=2)
-    print(text)
-    if arguments.output:
-        arguments.output.write_text(text + "\n", encoding="utf-8")
+    figures = _figures(seconds)
+    measured = {"rounds": arguments.rounds, "figures": [figure.as_document() for figure in figures]}
+    print(figure_table(measured))
+    if arguments.keep:
+        origin.keep(arguments.keep, "shortcuts", measured)
     return 0
+
+
+def _figures(microseconds: Mapping[str, Sequence[float]]) -> list[Figure]:
+    """Return the time of a request with everything on, and how much longer it takes with each thing off."""
+    (name, base), *others = microseconds.items()
+    return [
+        Figure(name, "µs", tuple(base)),
+        *(
+            Figure(f"{name}: slower by", "%", tuple(100 * (v / b - 1) for v, b in zip(values, base, strict=True)))
+            for name, values in others
+        ),
+    ]
 
 
 if __name__ == "__main__":
