@@ -26,6 +26,7 @@ from app.web.api import health, metrics, model, version
 from app.web.api.classify import BATCH_MAX_BODY_BYTES, BATCH_PATH, CLASSIFY_PATH, classify_routes
 from app.web.api.direct_route import DirectFastAPI
 from app.web.api.documentation import complete_openapi
+from app.web.api.documentation_pages import DOCUMENTATION_PATHS, documentation_routes
 from app.web.error_handlers import exception_handlers
 from app.web.middleware.authentication import AuthenticationMiddleware
 from app.web.middleware.body_limit import BodyLimitMiddleware
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
 EXEMPT_PATHS: Final = health.HEALTH_PATHS | {metrics.METRICS_PATH}
-DOCS_PATHS: Final = frozenset({"/docs", "/redoc", "/openapi.json"})
+DOCS_PATHS: Final = DOCUMENTATION_PATHS | {"/openapi.json"}
 PROTECTED_PATHS: Final = frozenset({CLASSIFY_PATH, BATCH_PATH, "/model/status", "/model/drift"})
 ADMIN_PATHS: Final = frozenset({model.ACTIVATE_PATH, model.RELOAD_PATH})
 
@@ -58,15 +59,15 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         title="Ticket classifier",
         version=__version__,
         description="Priority and department of customer-support tickets, with calibrated confidence.",
-        docs_url="/docs" if settings.docs_enabled else None,
-        redoc_url="/redoc" if settings.docs_enabled else None,
+        # The framework's own pages load scripts of another host.
+        docs_url=None,
+        redoc_url=None,
         openapi_url="/openapi.json" if settings.docs_enabled else None,
         # The framework's own telemetry would put the messages of exceptions, and so tickets, into traces.
         telemetry={"tracing": False, "metrics": False, "logs": False},
-        swagger_ui_oauth2_redirect_url=None,
         redirect_slashes=False,
         lifespan=_lifespan(settings, app_metrics, limiter),
-        routes=[*routes],
+        routes=[*routes, *(documentation_routes() if settings.docs_enabled else ())],
         middleware=_middleware(settings, request_log, app_metrics, limiter, paths=paths),
         exception_handlers=exception_handlers(),
     )
