@@ -13,10 +13,13 @@ from starlette.middleware import Middleware
 
 from app import __version__
 from app.config import MEMORY_STORAGE, Settings, load_settings
+from app.insights.drift import DriftMonitor
+from app.insights.drift_families import DriftCollector
 from app.limits.clients import ClientIdentifier
 from app.limits.local import LocalRateLimiter, RateLimiter
 from app.logging_utils import RequestLog, configure_logging, log_loop_error
 from app.metrics.service_metrics import Metrics
+from app.metrics.shared_values import SharedValues
 from app.models.artifacts import ManifestCheck, trust_any_manifest
 from app.serving.joint_prediction import JointPrediction
 from app.serving.model_updates import ModelUpdates
@@ -48,9 +51,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     """Return the application; without ``settings`` they are read from the environment."""
     settings = settings or load_settings()
     request_log = RequestLog(configure_logging(settings.log_level, structured=settings.structured_logs))
-    app_metrics = Metrics(
-        Path(settings.metrics_dir) if settings.metrics_dir else None, drift_window=settings.drift_window
-    )
+    values = SharedValues(Path(settings.metrics_dir) if settings.metrics_dir else None)
+    app_metrics, drift = Metrics(values), DriftMonitor(values, window=settings.drift_window)
+    app_metrics.show(DriftCollector(drift))
     limiter = _rate_limiter(settings, app_metrics)
     protected_paths = PROTECTED_PATHS if settings.api_keys else frozenset()
     routes = _routes(settings)
@@ -66,7 +69,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         # The framework's own telemetry would put the messages of exceptions, and so tickets, into traces.
         telemetry={"tracing": False, "metrics": False, "logs": False},
         redirect_slashes=False,
-        lifespan=_lifespan(settings, app_metrics, limiter),
+        lifespan=_lifespan(settings, app_metrics, drift, limiter),
         routes=[*routes, *(documentation_routes() if settings.docs_enabled else ())],
         middleware=_middleware(settings, request_log, app_metrics, limiter, paths=paths),
         exception_handlers=exception_handlers(),
@@ -93,15 +96,12 @@ def _rate_limiter(settings: Settings, app_metrics: Metrics) -> RateLimiter:
 
 
 def _lifespan(
-    settings: Settings, app_metrics: Metrics, limiter: RateLimiter
+    settings: Settings, app_metrics: Metrics, drift: DriftMonitor, limiter: RateLimiter
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[Any]]:
     def show(state: ModelState) -> None:
         model = state.model
-        app_metrics.model_changed(
-            None if model is None else model.version,
-            degraded=state.degraded,
-            reference=None if model is None else model.classifier.reference,
-        )
+        app_metrics.model_changed(None if model is None else model.version, degraded=state.degraded)
+        drift.use(None if model is None else model.classifier.reference)
 
     check_manifest = _manifest_check(settings)
 
@@ -125,6 +125,7 @@ def _lifespan(
                 "registry": registry,
                 "model_updates": updates,
                 "metrics": app_metrics,
+                "drift": drift,
                 "joint_prediction": JointPrediction(app_metrics.scored),
                 "work_queue": work_queue,
             }

@@ -13,11 +13,13 @@ from typing import Any
 from starlette.types import ASGIApp, Message, Scope
 
 from app.config import Settings
+from app.insights.drift import DriftMonitor
 from app.limits.clients import ClientIdentifier
 from app.limits.local import LocalRateLimiter
 from app.logging_utils import RequestLog, configure_logging
 from app.main import create_app
 from app.metrics.service_metrics import Metrics
+from app.metrics.shared_values import SharedValues
 from app.models.classifier import TicketClassifier
 from app.models.schemas import Ticket
 from app.web.api.classification_json import classification_json
@@ -45,12 +47,14 @@ def _figures(subject: Subject) -> Iterator[Figure]:
     title, description = TICKET["title"], TICKET["description"]
     ticket = validate(decode_strict(_BODY), Ticket)
     prediction = classifier.predict(title, description)
-    metrics, clients = Metrics(), ClientIdentifier()
-    metrics.model_changed(classifier.version, degraded=False, reference=classifier.reference)
+    values, clients = SharedValues(), ClientIdentifier()
+    metrics, drift = Metrics(values), DriftMonitor(values, window=1000)
+    drift.use(classifier.reference)
     limiter = LocalRateLimiter(limit=10**9, window_seconds=60)
 
     def count() -> None:
-        metrics.predicted(prediction, n_characters=len(title) + len(description))
+        metrics.predicted(prediction)
+        drift.observe(prediction, n_characters=len(title) + len(description))
         metrics.request_completed(route="/classify", method="POST", status=200, seconds=0.001, error=None)
 
     def limit() -> None:

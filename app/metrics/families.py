@@ -25,14 +25,12 @@ from app.errors import (
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
-    from app.insights.drift import DriftMonitor
     from app.metrics.shared_values import ProcessValues, SharedValues
 
 REQUEST_SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 INFERENCE_SECONDS: Final = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1.0)
 CONFIDENCES: Final = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 
-_LEVELS: Final = {"ok": 0, "watch": 1, "act": 2}
 _BODY_ERRORS: Final = (
     BODY_TOO_LARGE,
     UNSUPPORTED_MEDIA_TYPE,
@@ -103,21 +101,21 @@ _GAUGES: Final = (
         max,
     ),
 )
+_NAMES: Final = frozenset(metric.name for metrics in (_COUNTERS, _HISTOGRAMS, _GAUGES) for metric in metrics)
 
 
 class ServiceCollector(Collector):
     """Reads the numbers of all processes each time it is asked."""
 
-    def __init__(self, values: SharedValues, drift: DriftMonitor) -> None:
+    def __init__(self, values: SharedValues) -> None:
         self._values = values
-        self._drift = drift
 
     def describe(self) -> Iterable[Metric]:
-        """Say nothing in advance; names cannot clash, because this is the registry's only collector."""
+        """Say nothing in advance, which would need all numbers."""
         return ()
 
     def collect(self) -> Iterator[Metric]:
-        processes = list(self._values.processes())
+        processes = list(self._values.processes(_NAMES))
         lasting = _summed(processes)
         for counter in _COUNTERS:
             yield _counter_family(counter, lasting[counter.name])
@@ -127,24 +125,7 @@ class ServiceCollector(Collector):
         running = [process for process in processes if process.pid is not None]
         for gauge in _GAUGES:
             yield _gauge_family(gauge, running)
-        yield from self._drift_families()
         yield from _process_families(running)
-
-    def _drift_families(self) -> Iterator[Metric]:
-        report = self._drift.report()
-        yield GaugeMetricFamily(
-            "ticket_drift_window_tickets", "Tickets that drift is computed from.", value=report.n_tickets
-        )
-        labels = ("head", "feature")
-        indexes = GaugeMetricFamily(
-            "ticket_drift_stability_index", "Population stability index against training.", labels=labels
-        )
-        levels = GaugeMetricFamily("ticket_drift_level", "Drift: 0 none, 1 to watch, 2 to act on.", labels=labels)
-        for drift in report.features:
-            indexes.add_metric((drift.head, drift.feature), drift.index)
-            levels.add_metric((drift.head, drift.feature), _LEVELS[drift.level])
-        yield indexes
-        yield levels
 
 
 def _summed(processes: Iterable[ProcessValues]) -> dict[str, dict[tuple[str, ...], list[float]]]:

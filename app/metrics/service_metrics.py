@@ -12,16 +12,13 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from prometheus_client import CollectorRegistry, generate_latest
 
-from app.insights.drift import DriftMonitor
 from app.metrics.families import CONFIDENCES, INFERENCE_SECONDS, REQUEST_SECONDS, ServiceCollector
 from app.metrics.shared_values import Key, SharedValues
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from prometheus_client.registry import Collector
 
-    from app.insights.drift import DriftReport
     from app.models.classifier import Prediction
-    from app.models.reference import Reference
 
 UNMATCHED_ROUTE: Final = "unmatched"
 METRICS_CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -33,12 +30,11 @@ _OTHER_METHOD: Final = "other"
 class Metrics:
     """The metrics of one process; slots are looked up once and kept, so that counting is all that a request pays."""
 
-    def __init__(self, directory: Path | None = None, *, drift_window: int = 1000) -> None:
-        values = self._values = SharedValues(directory)
+    def __init__(self, values: SharedValues | None = None) -> None:
+        values = self._values = SharedValues() if values is None else values
         self._numbers = values.numbers
-        self._drift = DriftMonitor(values, window=drift_window)
         self._registry = CollectorRegistry()
-        self._registry.register(ServiceCollector(values, self._drift))
+        self.show(ServiceCollector(values))
         # Batches are counted in threads; requests are completed in the event loop alone.
         self._lock = threading.Lock()
         self._request_slots: dict[tuple[str, str, int], tuple[int, int]] = {}
@@ -52,6 +48,10 @@ class Metrics:
         self._model_degraded = values.slot(Key("ticket_model_degraded", lasting=False))
         self._storage_degraded = values.slot(Key("rate_limit_storage_degraded", lasting=False))
 
+    def show(self, collector: Collector) -> None:
+        """Let the exposition have also what ``collector`` collects."""
+        self._registry.register(collector)
+
     def request_completed(self, *, route: str, method: str, status: int, seconds: float, error: str | None) -> None:
         """Count one answer; ``route`` must be a known path or ``UNMATCHED_ROUTE``."""
         slots = self._request_slots.get((route, method, status))
@@ -64,21 +64,21 @@ class Metrics:
         if error is not None:
             numbers[self._find_error_slot(error)] += 1
 
-    def predicted(self, prediction: Prediction, *, n_characters: int) -> None:
-        """Count one classified ticket, of so many characters in title and description."""
+    def predicted(self, prediction: Prediction) -> None:
+        """Count one classified ticket."""
         numbers = self._numbers
         with self._lock:
             for head, answer in prediction.heads.items():
                 slots = self._prediction_slots.get((head, answer.label, answer.decision))
                 if slots is None:
                     slots = self._find_prediction_slots(head, answer.label, answer.decision)
-                confidences, confidence = slots[1], answer.confidence
-                numbers[slots[0]] += 1
+                counter, confidences = slots
+                confidence = answer.confidence
+                numbers[counter] += 1
                 numbers[confidences + bisect_left(CONFIDENCES, confidence)] += 1
                 numbers[confidences + len(CONFIDENCES) + 1] += confidence
             numbers[self._tokens] += prediction.n_tokens
             numbers[self._unknown_tokens] += prediction.n_unknown_tokens
-            self._drift.observe(prediction, n_characters=n_characters)
 
     def scored(self, seconds: float, n_requests: int = 1) -> None:
         """Record how long the model took for one request, or for each of some that it answered together."""
@@ -86,8 +86,8 @@ class Metrics:
             self._numbers[self._inference + bisect_left(INFERENCE_SECONDS, seconds)] += n_requests
             self._numbers[self._inference + len(INFERENCE_SECONDS) + 1] += seconds * n_requests
 
-    def model_changed(self, version: str | None, *, degraded: bool, reference: Reference | None = None) -> None:
-        """Say which version is loaded from now on, and what it expects tickets to look like."""
+    def model_changed(self, version: str | None, *, degraded: bool) -> None:
+        """Say which version is loaded from now on."""
         if self._version is not None:
             self._numbers[self._version] = 0
         self._version = None
@@ -96,8 +96,6 @@ class Metrics:
             self._numbers[self._version] = 1
         self._numbers[self._model_loaded] = version is not None
         self._numbers[self._model_degraded] = degraded
-        with self._lock:
-            self._drift.use(reference)
 
     def model_reloaded(self, result: Literal["changed", "unchanged", "refused"]) -> None:
         """Count one attempt at loading a version while the service runs."""
@@ -110,10 +108,6 @@ class Metrics:
     def rate_limit_storage_changed(self, *, degraded: bool) -> None:
         """Say whether the storage that processes share has failed."""
         self._numbers[self._storage_degraded] = degraded
-
-    def drift(self) -> DriftReport:
-        """Return how far the tickets of late, of all processes, are from those at training."""
-        return self._drift.report()
 
     def exposition(self) -> bytes:
         """Return all metrics in the Prometheus text format."""

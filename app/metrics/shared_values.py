@@ -13,7 +13,7 @@ import logging
 import mmap
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -24,9 +24,9 @@ CAPACITY: Final = 32_768
 _KEY_BYTES: Final = 1 << 20
 _NUMBER_BYTES: Final = 8
 # The first numbers of a file: the process that writes it, how many bytes of keys there are, and where to add in vain.
-_PID, _USED_KEY_BYTES, _DISCARDED = range(3)
+_PID, _USED_KEY_BYTES, DISCARDED = range(3)
 MAX_ADJOINING: Final = 4096
-_FIRST: Final = _DISCARDED + MAX_ADJOINING
+_FIRST: Final = DISCARDED + MAX_ADJOINING
 _KEYS_AT: Final = CAPACITY * _NUMBER_BYTES
 _FILE_BYTES: Final = _KEYS_AT + _KEY_BYTES
 _MAX_FILES: Final = 256
@@ -73,13 +73,16 @@ class SharedValues:
         self.numbers[_PID] = os.getpid()
 
     def slot(self, key: Key, n_numbers: int = 1) -> int:
-        """Return the first of ``n_numbers`` adjoining slots for ``key``, the same ones each time."""
+        """Return the first of ``n_numbers`` adjoining slots for ``key``, the same ones each time.
+
+        It is ``DISCARDED`` when there is no room; counting there is in vain, and does no harm.
+        """
         slot = self._slots.get(key)
         return self._add(key, n_numbers) if slot is None else slot
 
-    def processes(self) -> Iterator[ProcessValues]:
-        """Yield the numbers of this process first, then those of the others as they are now."""
-        yield ProcessValues(os.getpid(), self._position, _read(self._bytes))
+    def processes(self, names: Container[str]) -> Iterator[ProcessValues]:
+        """Yield the numbers with ``names`` of this process first, then those of the others as they are now."""
+        yield ProcessValues(os.getpid(), self._position, _read(self._bytes, names))
         if self._directory is None:
             return
         for position in range(_MAX_FILES):
@@ -87,7 +90,7 @@ class SharedValues:
                 path = self._directory / f"{position}{_SUFFIX}"
                 if not path.exists():
                     return
-                yield _read_file(path, position)
+                yield _read_file(path, position, names)
 
     def close(self) -> None:
         """Stop counting; the numbers stay for whoever reads them, or goes on from them."""
@@ -131,8 +134,8 @@ class SharedValues:
             used = int(self.numbers[_USED_KEY_BYTES])
             if self._next_slot + n_numbers > CAPACITY or used + len(line) > _KEY_BYTES:
                 logger.error("no room for another metric, so it is not counted", extra={"metric": key.name})
-                self._slots[key] = _DISCARDED
-                return _DISCARDED
+                self._slots[key] = DISCARDED
+                return DISCARDED
             start = _KEYS_AT + used
             self._bytes[start : start + len(line)] = line
             # A reader that comes in between sees the bytes without the length, and so nothing.
@@ -154,19 +157,23 @@ def _entries(content: memoryview) -> Iterator[tuple[Key, int, int]]:
         slot += n_numbers
 
 
-def _read(content: memoryview) -> dict[Key, tuple[float, ...]]:
+def _read(content: memoryview, names: Container[str]) -> dict[Key, tuple[float, ...]]:
     with content[:_KEYS_AT].cast("d") as numbers:
-        return {key: tuple(numbers[slot : slot + n_numbers]) for key, slot, n_numbers in _entries(content)}
+        return {
+            key: tuple(numbers[slot : slot + n_numbers])
+            for key, slot, n_numbers in _entries(content)
+            if key.name in names
+        }
 
 
-def _read_file(path: Path, position: int) -> ProcessValues:
+def _read_file(path: Path, position: int, names: Container[str]) -> ProcessValues:
     descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
         is_alive = _is_held(descriptor)
         if os.fstat(descriptor).st_size < _FILE_BYTES:
             return ProcessValues(None, position, {})
         with mmap.mmap(descriptor, _FILE_BYTES, access=mmap.ACCESS_READ) as mapped, memoryview(mapped) as content:
-            numbers = _read(content)
+            numbers = _read(content, names)
             with content[:_KEYS_AT].cast("d") as header:
                 pid = int(header[_PID])
     finally:

@@ -10,13 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.insights.drift import ACT_INDEX, MIN_TICKETS, WATCH_INDEX, DriftMonitor, chance_index, stability_index
-from app.metrics.shared_values import SharedValues
+from app.insights.drift import DriftMonitor
+from app.insights.drift_report import ACT_INDEX, MIN_TICKETS, WATCH_INDEX, chance_index, stability_index
+from app.metrics.shared_values import CAPACITY, MAX_ADJOINING, Key, SharedValues
 from app.models.classifier import HeadPrediction, Prediction
 from app.models.reference import HeadReference, Histogram, LabelCounts, Reference
 
 if TYPE_CHECKING:
-    from app.insights.drift import DriftReport, FeatureDrift
+    from app.insights.drift_report import DriftReport, FeatureDrift
 
 TENTHS = Histogram(tuple(i / 10 for i in range(1, 10)), (100,) * 10)
 LENGTHS = Histogram((100.0, 200.0, 300.0), (250,) * 4)
@@ -233,3 +234,34 @@ def test_a_model_with_more_bins_than_there_is_room_for_has_no_drift() -> None:
     watching.use(Reference(LENGTHS, TENTHS, {f"head {i}": head for i in range(5)}))
 
     assert not watching.report().is_available
+
+
+def test_models_and_processes_that_follow_each_other_in_one_file_have_the_same_room(tmp_path: Path) -> None:
+    reader = DriftMonitor(SharedValues(tmp_path), window=1000)
+    for n_labels in range(990, 1000):
+        labels = tuple(f"label {i}" for i in range(n_labels))
+        values = SharedValues(tmp_path)
+        watching = DriftMonitor(values, window=1000)
+        for made in (reader, watching):
+            made.use(reference(labels))
+
+        observe(watching, 250, labels=labels)
+
+        assert reader.report().n_tickets == watching.report().n_tickets == 250
+        values.close()
+        assert reader.report().n_tickets == 0
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_process_whose_file_is_full_does_not_measure_and_leaves_the_others_alone(tmp_path: Path) -> None:
+    full = SharedValues(tmp_path)
+    for i in range(CAPACITY // MAX_ADJOINING):
+        full.slot(Key("counter of another release", (str(i),)), MAX_ADJOINING)
+    unmeasured, measured = DriftMonitor(full, window=1000), monitor(directory=tmp_path)
+    unmeasured.use(reference())
+
+    observe(unmeasured, 300)
+    observe(measured, 300)
+
+    assert not unmeasured.report().is_available
+    assert measured.report().n_tickets == 300

@@ -17,7 +17,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
+from app.insights.drift import DriftMonitor
 from app.metrics.service_metrics import Metrics
+from app.metrics.shared_values import SharedValues
 from app.models.classifier import HeadPrediction, Prediction
 from app.models.reference import HeadReference, Histogram, LabelCounts, Reference
 from tests.in_process import TICKET
@@ -99,8 +101,8 @@ def test_durations_are_a_cumulative_histogram_in_seconds() -> None:
 def test_predictions_are_counted_by_head_label_and_decision() -> None:
     metrics = Metrics()
 
-    metrics.predicted(prediction(), n_characters=100)
-    metrics.predicted(prediction(label="Low", confidence=0.3), n_characters=100)
+    metrics.predicted(prediction())
+    metrics.predicted(prediction(label="Low", confidence=0.3))
     metrics.scored(0.0002)
 
     samples = shown_by(metrics)
@@ -138,10 +140,10 @@ def test_the_storage_of_the_rate_limit_is_shown() -> None:
 
 
 def test_processes_that_share_a_directory_show_the_same_sums(tmp_path: Path) -> None:
-    first, second = Metrics(tmp_path), Metrics(tmp_path)
+    first, second = Metrics(SharedValues(tmp_path)), Metrics(SharedValues(tmp_path))
     for metrics in (first, second):
         complete(metrics)
-        metrics.predicted(prediction(), n_characters=100)
+        metrics.predicted(prediction())
         metrics.model_changed("1.0.0", degraded=False)
     second.model_changed("1.1.0", degraded=True)
 
@@ -161,12 +163,13 @@ def test_what_a_killed_process_counted_stays_and_its_states_go(tmp_path: Path) -
 import os, signal, sys
 from pathlib import Path
 from app.metrics.service_metrics import Metrics
-metrics = Metrics(Path(sys.argv[1]))
+from app.metrics.shared_values import SharedValues
+metrics = Metrics(SharedValues(Path(sys.argv[1])))
 metrics.request_completed(route="/classify", method="POST", status=200, seconds=0.003, error=None)
 metrics.model_changed("9.9.9", degraded=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """
-    survivor = Metrics(tmp_path)
+    survivor = Metrics(SharedValues(tmp_path))
     survivor.model_changed("1.0.0", degraded=False)
 
     for _ in range(2):
@@ -218,17 +221,19 @@ def test_the_number_of_samples_does_not_grow_with_what_is_sent(service: Service)
 
 
 def test_counting_a_request_costs_no_more_than_a_hundred_additions(tmp_path: Path) -> None:
-    metrics = Metrics(tmp_path)
+    values = SharedValues(tmp_path)
+    metrics, drift = Metrics(values), DriftMonitor(values, window=1000)
     bins = Histogram((0.25, 0.5, 0.75), (10,) * 4)
     heads = {name: HeadReference(LabelCounts(("High", "Low"), (20, 20)), bins) for name in ("priority", "department")}
-    metrics.model_changed("1.0.0", degraded=False, reference=Reference(bins, bins, heads))
+    drift.use(Reference(bins, bins, heads))
     answered = Prediction({name: HeadPrediction("High", 0.8, "auto", (), ()) for name in heads}, 10, 3)
     numbers = memoryview(bytearray(80)).cast("d")
 
     def count() -> None:
         for _ in range(20):
             metrics.scored(0.0002)
-            metrics.predicted(answered, n_characters=300)
+            metrics.predicted(answered)
+            drift.observe(answered, n_characters=300)
             complete(metrics)
 
     def add() -> None:

@@ -15,6 +15,14 @@ REQUESTS = Key("requests", ("/classify",))
 STATE = Key("state", lasting=False)
 
 
+class EveryName:
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str)
+
+
+EVERY_NAME = EveryName()
+
+
 def test_the_same_key_has_the_same_slot() -> None:
     values = SharedValues()
 
@@ -42,12 +50,21 @@ def test_what_is_written_is_read_by_another_process(
             writer.numbers[slot + j] = i + j / 10
         expected[key] = tuple(i + j / 10 for j in range(n_numbers))
 
-    own, other = reader.processes()
+    own, other = reader.processes(EVERY_NAME)
 
     assert own.numbers == {}
     assert (other.pid, other.position, other.numbers) == (os.getpid(), 0, expected)
     writer.close()
     reader.close()
+
+
+def test_only_what_is_asked_for_is_read(tmp_path: Path) -> None:
+    writer, reader = SharedValues(tmp_path), SharedValues(tmp_path)
+    for values in (writer, reader):
+        values.slot(REQUESTS)
+        values.slot(STATE)
+
+    assert [process.numbers for process in reader.processes({"state"})] == [{STATE: (0.0,)}] * 2
 
 
 def test_who_comes_after_one_that_ended_goes_on_with_its_counters_only(tmp_path: Path) -> None:
@@ -56,12 +73,12 @@ def test_who_comes_after_one_that_ended_goes_on_with_its_counters_only(tmp_path:
     ended.numbers[ended.slot(STATE)] = 1
     ended.close()
 
-    (seen,) = SharedValues(tmp_path / "elsewhere").processes()
+    (seen,) = SharedValues(tmp_path / "elsewhere").processes(EVERY_NAME)
     following = SharedValues(tmp_path)
     following.numbers[following.slot(REQUESTS)] += 1
 
     assert seen.numbers == {}
-    (own,) = following.processes()
+    (own,) = following.processes(EVERY_NAME)
     assert own.numbers == {REQUESTS: (6.0,), STATE: (0.0,)}
     assert [path.name for path in tmp_path.glob("*.values")] == ["0.values"]
 
@@ -72,7 +89,7 @@ def test_of_one_that_ended_only_counters_are_read(tmp_path: Path) -> None:
     ended.numbers[ended.slot(STATE)] = 1
     ended.close()
 
-    _, other = reader.processes()
+    _, other = reader.processes(EVERY_NAME)
 
     assert (other.pid, other.numbers) == (None, {REQUESTS: (5.0,)})
 
@@ -88,7 +105,7 @@ def test_what_has_no_room_is_not_counted_and_harms_nobody(caplog: pytest.LogCapt
             for j in range(MAX_ADJOINING):
                 values.numbers[slot + j] += 7
 
-    (own,) = values.processes()
+    (own,) = values.processes(EVERY_NAME)
     assert own.numbers[REQUESTS] == (1.0,)
     assert len(own.numbers) < CAPACITY // MAX_ADJOINING
     assert "no room for another metric" in caplog.text
@@ -102,7 +119,7 @@ def test_keys_have_bounded_room_too() -> None:
     slots = {values.slot(Key("long", (f"{i}{'x' * 100_000}",))) for i in range(20)}
 
     assert len(slots) < 20
-    (own,) = values.processes()
+    (own,) = values.processes(EVERY_NAME)
     assert 5 < len(own.numbers) < 15
 
 
@@ -128,4 +145,4 @@ def test_a_file_that_is_just_being_made_is_nothing_yet(tmp_path: Path) -> None:
     reader = SharedValues(tmp_path)
     (tmp_path / "1.values").touch()
 
-    assert [process.numbers for process in reader.processes()] == [{}, {}]
+    assert [process.numbers for process in reader.processes(EVERY_NAME)] == [{}, {}]

@@ -24,12 +24,12 @@ from app.web.api.documentation import LIMITED_ERRORS
 from app.web.api.json_body import check_content_headers, decode_strict, read_body, validate
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from pydantic import BaseModel
     from starlette.types import Receive, Scope, Send
 
-    from app.metrics.service_metrics import Metrics
+    from app.models.classifier import Prediction
     from app.serving.registry import LoadedModel, ModelRegistry
 
 CLASSIFY_PATH: Final = "/classify"
@@ -98,16 +98,15 @@ async def _classify(scope: Scope, receive: Receive, send: Send) -> None:
     model = current_model(state["registry"])
     check_content_headers(scope)
     body = await read_body(receive)
-    metrics: Metrics = state["metrics"]
     if len(body) <= _JOINT_BYTES:
         ticket = validate(decode_strict(body), Ticket)
         prediction = await state["joint_prediction"].predict(model.classifier, ticket.title, ticket.description)
-        metrics.predicted(prediction, n_characters=len(ticket.title) + len(ticket.description))
+        _count(state, ticket, prediction)
         content = classification_json(ticket, prediction, model.version)
     elif len(body) <= INLINE_BYTES and state.get("bounds_work"):
-        content = _classified(body, model, metrics)
+        content = _classified(body, model, state)
     else:
-        content = await state["work_queue"].run(lambda: _classified(body, model, metrics), n_bytes=len(body))
+        content = await state["work_queue"].run(lambda: _classified(body, model, state), n_bytes=len(body))
     await send_json(send, content.encode())
 
 
@@ -119,14 +118,14 @@ async def _classify_batch(scope: Scope, receive: Receive, send: Send, batch_mode
 
     def classified() -> bytes:
         batch: Any = validate(decode_strict(body), batch_model)
-        return f'{{"results":[{",".join(_answers(model, batch.tickets, state["metrics"]))}]}}'.encode()
+        return f'{{"results":[{",".join(_answers(model, batch.tickets, state))}]}}'.encode()
 
     await send_json(send, await state["work_queue"].run(classified, n_bytes=len(body)))
 
 
-def _classified(body: bytes, model: LoadedModel, metrics: Metrics) -> str:
+def _classified(body: bytes, model: LoadedModel, state: Mapping[str, Any]) -> str:
     ticket = validate(decode_strict(body), Ticket)
-    return _answers(model, [ticket], metrics)[0]
+    return _answers(model, [ticket], state)[0]
 
 
 def current_model(registry: ModelRegistry) -> LoadedModel:
@@ -137,15 +136,20 @@ def current_model(registry: ModelRegistry) -> LoadedModel:
     return model
 
 
-def _answers(model: LoadedModel, tickets: Sequence[Ticket], metrics: Metrics) -> list[str]:
+def _answers(model: LoadedModel, tickets: Sequence[Ticket], state: Mapping[str, Any]) -> list[str]:
     started = perf_counter()
     predictions = model.classifier.predict_batch(
         [ticket.title for ticket in tickets], [ticket.description for ticket in tickets]
     )
-    metrics.scored(perf_counter() - started)
+    state["metrics"].scored(perf_counter() - started)
     for ticket, prediction in zip(tickets, predictions, strict=True):
-        metrics.predicted(prediction, n_characters=len(ticket.title) + len(ticket.description))
+        _count(state, ticket, prediction)
     return [
         classification_json(ticket, prediction, model.version)
         for ticket, prediction in zip(tickets, predictions, strict=True)
     ]
+
+
+def _count(state: Mapping[str, Any], ticket: Ticket, prediction: Prediction) -> None:
+    state["metrics"].predicted(prediction)
+    state["drift"].observe(prediction, n_characters=len(ticket.title) + len(ticket.description))

@@ -19,7 +19,7 @@ from app.errors import (
     UNSUPPORTED_MEDIA_TYPE,
     VALIDATION_FAILED,
 )
-from app.insights.drift import ACT_INDEX, MIN_TICKETS, WATCH_INDEX
+from app.insights.drift_report import ACT_INDEX, MIN_TICKETS, WATCH_INDEX
 from app.models.schemas import Activation, DriftThresholds, FeatureDriftBody, ModelDrift, ModelStatus
 from app.models.versions import VersionName
 from app.web.api.direct_route import DirectRoute, send_json
@@ -104,7 +104,7 @@ def _status(registry: ModelRegistry) -> ModelStatus:
 def drift(request: Request) -> ModelDrift:
     """Compare the tickets and answers of late, of all workers, with those at training."""
     model = request.state.registry.current
-    report = request.state.metrics.drift()
+    report = request.state.drift.report()
     features = [
         FeatureDriftBody(
             head=feature.head or None,

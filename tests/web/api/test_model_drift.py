@@ -1,33 +1,47 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import httpx
+
+from app.keys import hash_key
 from app.models.artifacts import write_version
 from app.models.reference import REFERENCE_NAME, HeadReference, Histogram, LabelCounts, Reference
+from tests.conftest import DEFAULT_HEADS
+from tests.in_process import TICKET
 
 if TYPE_CHECKING:
     from tests.conftest import StartProcess, StartService, WriteModel
     from tests.in_process import Service
 
-import httpx
-
-from tests.conftest import DEFAULT_HEADS
-from tests.in_process import TICKET
-
 HALVES = Histogram((0.5,), (500, 500))
-REFERENCE = Reference(
-    Histogram((40.0, 80.0), (300, 400, 300)),
-    HALVES,
-    {name: HeadReference(LabelCounts(labels, (100,) * len(labels)), HALVES) for name, labels in DEFAULT_HEADS.items()},
-)
 
 
-def write_with_reference(write_model: WriteModel, models_dir: Path) -> str:
-    directory = write_model(models_dir, "1.0.0")
+def write_with_reference(
+    write_model: WriteModel,
+    models_dir: Path,
+    version: str = "1.0.0",
+    heads: Mapping[str, tuple[str, ...]] = DEFAULT_HEADS,
+) -> str:
+    directory = write_model(models_dir, version, heads)
+    expected = {
+        name: HeadReference(LabelCounts(labels, (100,) * len(labels)), HALVES) for name, labels in heads.items()
+    }
+    reference = Reference(Histogram((40.0, 80.0), (300, 400, 300)), HALVES, expected)
     files = {path.name: path.read_bytes() for path in directory.iterdir() if path.name != "manifest.json"}
-    write_version(directory, files | {REFERENCE_NAME: REFERENCE.to_bytes()}, force=True)
+    write_version(directory, files | {REFERENCE_NAME: reference.to_bytes()}, force=True)
     return str(models_dir)
+
+
+def many_labels(n_labels: int) -> tuple[str, ...]:
+    return tuple(f"label {i:04}" for i in range(n_labels))
+
+
+def classify_many(service: Service) -> None:
+    for _ in range(3):
+        assert service.request("POST", "/classify/batch", json={"tickets": [dict(TICKET)] * 100}).status_code == 200
 
 
 def test_a_model_without_histograms_says_unavailable(service: Service) -> None:
@@ -52,9 +66,7 @@ def test_few_tickets_are_collected_and_many_compared(
     service.classify()
     assert service.get("/model/drift").json()["status"] == "collecting"
 
-    batch = {"tickets": [dict(TICKET)] * 100}
-    for _ in range(3):
-        assert service.request("POST", "/classify/batch", json=batch).status_code == 200
+    classify_many(service)
     answer = service.get("/model/drift").json()
 
     assert answer["status"] == "act"
@@ -74,18 +86,64 @@ def test_what_metrics_and_the_route_say_is_the_same(
     start_service: StartService, write_model: WriteModel, tmp_path: Path
 ) -> None:
     service = start_service(models_base_dir=write_with_reference(write_model, tmp_path))
-    for _ in range(3):
-        service.request("POST", "/classify/batch", json={"tickets": [dict(TICKET)] * 100})
+    classify_many(service)
 
     lines = service.get("/metrics").text.splitlines()
     report = service.get("/model/drift").json()
 
+    assert "ticket_drift_measured 1.0" in lines
     assert "ticket_drift_window_tickets 300.0" in lines
     for feature in report["features"]:
         labels = f'{{feature="{feature["feature"]}",head="{feature["head"] or ""}"}}'
         (shown,) = [line.split()[-1] for line in lines if line.startswith(f"ticket_drift_stability_index{labels}")]
         assert round(float(shown), 4) == feature["stability_index"]
         assert f"ticket_drift_level{labels} {['ok', 'watch', 'act'].index(feature['level'])}.0" in lines
+
+
+def test_three_heads_of_a_thousand_labels_are_measured(
+    start_service: StartService, write_model: WriteModel, tmp_path: Path
+) -> None:
+    heads = dict.fromkeys(("topic", "product", "team"), many_labels(1000))
+    service = start_service(models_base_dir=write_with_reference(write_model, tmp_path, heads=heads))
+
+    classify_many(service)
+
+    report = service.get("/model/drift").json()
+    assert report["n_tickets"] == 300
+    assert {feature["head"] for feature in report["features"]} == {None, *heads}
+    assert "ticket_drift_window_tickets 300.0" in service.get("/metrics").text
+
+
+def test_models_of_a_thousand_labels_that_follow_each_other_are_all_measured(
+    start_service: StartService, write_model: WriteModel, tmp_path: Path
+) -> None:
+    for i in range(5):
+        write_with_reference(write_model, tmp_path, f"1.{i}.0", {"topic": many_labels(1000 - i)})
+    key = "an-admin-key"
+    service = start_service(models_base_dir=str(tmp_path), admin_api_keys=hash_key(key))
+
+    for i in range(5):
+        body, headers = {"version": f"1.{i}.0"}, {"X-API-Key": key}
+        assert service.request("POST", "/model/activate", json=body, headers=headers).status_code == 200
+        classify_many(service)
+
+        assert service.get("/model/drift").json()["n_tickets"] == 300
+        assert "ticket_drift_window_tickets 300.0" in service.get("/metrics").text
+
+
+def test_more_labels_than_there_is_room_for_are_classified_and_not_measured(
+    start_service: StartService, write_model: WriteModel, tmp_path: Path
+) -> None:
+    heads = {f"head{i}": many_labels(1000) for i in range(5)}
+    service = start_service(models_base_dir=write_with_reference(write_model, tmp_path, heads=heads))
+
+    classify_many(service)
+
+    answer = service.get("/model/drift").json()
+    assert (answer["status"], answer["features"]) == ("unavailable", [])
+    lines = service.get("/metrics").text.splitlines()
+    assert "ticket_drift_measured 0.0" in lines
+    assert not [line for line in lines if line.startswith("ticket_drift_stability_index{")]
 
 
 def test_two_workers_report_the_tickets_of_both(
