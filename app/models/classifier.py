@@ -104,7 +104,10 @@ class TicketClassifier:
         """Return the labels of ``head`` in the order of the columns of ``predict_proba``."""
         return self._heads[self.heads.index(head)].labels
 
-    def predict(self, title: str, description: str) -> Prediction:
+    def predict(self, title: str, description: str = "") -> Prediction:
+        """Predict one ticket; raise ``TypeError`` for what is no string."""
+        _check_text("title", title)
+        _check_text("description", description)
         scores = self._scorer.score((title,), (description,))
         known_share = scores.known_shares()[0]
         heads = {
@@ -114,7 +117,10 @@ class TicketClassifier:
         return Prediction(heads, scores.n_words[0], scores.n_unknown_words[0])
 
     def predict_batch(self, titles: Sequence[str], descriptions: Sequence[str]) -> list[Prediction]:
-        """Predict tickets in order; the same answers as ``predict`` gives one by one."""
+        """Predict tickets in order; the same answers as ``predict`` gives one by one.
+
+        Raise ``TypeError`` for what is no list of strings, and ``ValueError`` for lists of different lengths.
+        """
         return [prediction for batch in self._scored(titles, descriptions) for prediction in self._predictions(batch)]
 
     def predict_proba(self, titles: Sequence[str], descriptions: Sequence[str]) -> dict[str, NDArray[np.float64]]:
@@ -138,6 +144,7 @@ class TicketClassifier:
 
     def _scored(self, titles: Sequence[str], descriptions: Sequence[str]) -> Iterator[Scores]:
         """Yield the scores of some tickets at a time; of no tickets, those of none."""
+        _check_texts(titles, descriptions)
         for start in range(0, max(1, len(titles)), _BATCH_SIZE):
             batch = slice(start, start + _BATCH_SIZE)
             yield self._scorer.score(titles[batch], descriptions[batch])
@@ -150,6 +157,23 @@ class TicketClassifier:
         ]
         heads = [dict(zip(self.heads, of_ticket, strict=True)) for of_ticket in zip(*of_heads, strict=True)]
         return list(map(Prediction, heads, scores.n_words, scores.n_unknown_words))
+
+
+def _check_text(name: str, text: object) -> None:
+    if not isinstance(text, str):
+        raise TypeError(f"{name} is {type(text).__name__}: expected a string, empty if there is none")
+
+
+def _check_texts(titles: Sequence[object], descriptions: Sequence[object]) -> None:
+    for name, texts in (("titles", titles), ("descriptions", descriptions)):
+        if isinstance(texts, str | bytes):
+            raise TypeError(f"{name} is one {type(texts).__name__}: expected a list of strings, one for each ticket")
+        # The types first, because many tickets have few of them.
+        if not all(issubclass(kind, str) for kind in set(map(type, texts))):
+            for row, text in enumerate(texts):
+                _check_text(f"{name}[{row}]", text)
+    if len(titles) != len(descriptions):
+        raise ValueError(f"{len(titles)} titles with {len(descriptions)} descriptions: expected one of each a ticket")
 
 
 def _extend(column: HeadColumn, head: Head, probabilities: NDArray[np.float64], known_shares: Sequence[float]) -> None:

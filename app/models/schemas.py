@@ -41,20 +41,20 @@ class _Response(BaseModel):
 
 
 class Ticket(_Request):
-    """One ticket; title and description may not both be blank."""
+    """One ticket; without a description it has a title only. They may not both be blank."""
 
     model_config = ConfigDict(
         json_schema_extra={
             "anyOf": [
                 {"properties": {"title": {"pattern": "\\S"}}},
-                {"properties": {"description": {"pattern": "\\S"}}},
+                {"properties": {"description": {"pattern": "\\S"}}, "required": ["description"]},
             ],
             "examples": [{"title": "Server is down", "description": "Main server offline all users impacted"}],
         }
     )
 
     title: Title
-    description: Description
+    description: Description = ""
     customer_email: Email | None = None
 
     @model_validator(mode="after")

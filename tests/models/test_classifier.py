@@ -1,5 +1,7 @@
 """The classifier: one by one as in a batch, from memory as from files, and a decision for every ticket."""
 
+import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +47,45 @@ def test_columns_say_what_predictions_say(tickets: list[tuple[str, str]]) -> Non
         assert column.labels == [answer.label for answer in of_head]
         assert column.confidences == [answer.confidence for answer in of_head]
         assert column.decisions == [answer.decision for answer in of_head]
+
+
+def test_a_ticket_may_have_a_title_only() -> None:
+    assert CLASSIFIER.predict("server down") == CLASSIFIER.predict("server down", "")
+
+
+@pytest.mark.parametrize(
+    ("title", "description", "message"),
+    [
+        (None, "", "title is NoneType: expected a string, empty if there is none"),
+        ("server", None, "description is NoneType: expected a string, empty if there is none"),
+        ("server", b"down", "description is bytes: expected a string, empty if there is none"),
+        (["server"], ["down"], "title is list: expected a string, empty if there is none"),
+    ],
+)
+def test_what_is_no_text_is_a_type_error_that_says_what_is_expected(
+    title: object, description: object, message: str
+) -> None:
+    with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):
+        CLASSIFIER.predict(title, description)
+
+
+@pytest.mark.parametrize("method", ["predict_batch", "predict_proba", "predict_columns"])
+@pytest.mark.parametrize(
+    ("titles", "descriptions", "error", "message"),
+    [
+        ("server", "downed", TypeError, "titles is one str: expected a list of strings, one for each ticket"),
+        (["s"], "d", TypeError, "descriptions is one str: expected a list of strings, one for each ticket"),
+        (["s", math.nan], ["d", ""], TypeError, "titles[1] is float: expected a string, empty if there is none"),
+        (["s"], [None], TypeError, "descriptions[0] is NoneType: expected a string, empty if there is none"),
+        (["a", "b"], ["c"], ValueError, "2 titles with 1 descriptions: expected one of each a ticket"),
+        ([], ["c"], ValueError, "0 titles with 1 descriptions: expected one of each a ticket"),
+    ],
+)
+def test_what_is_no_list_of_texts_is_an_error_that_says_what_is_expected(
+    method: str, titles: object, descriptions: object, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=f"^{re.escape(message)}$"):
+        getattr(CLASSIFIER, method)(titles, descriptions)
 
 
 @given(TEXT, TEXT)

@@ -64,6 +64,14 @@ def test_the_answer_is_that_of_the_loaded_model(service: Service, models_dir: Pa
         assert [other["label"] for other in answer["alternatives"]] == [other.label for other in head.alternatives]
 
 
+def test_a_ticket_without_a_description_has_a_title_only(service: Service) -> None:
+    left_out, empty = service.classify({"title": TITLE}), service.classify({"title": TITLE, "description": ""})
+
+    assert left_out.status_code == 200
+    assert left_out.json() == empty.json()
+    assert left_out.json()["description"] == ""
+
+
 def test_a_ticket_without_a_known_word_is_for_review(service: Service) -> None:
     body = service.classify(ticket(title="Qwertz", description="Yxcvb")).json()
 
@@ -116,7 +124,7 @@ def test_valid_tickets_come_back_as_they_were_sent(service: Service, fields: dic
     ("body", "field"),
     [
         ({"description": DESCRIPTION}, "title"),
-        ({"title": TITLE}, "description"),
+        ({"title": TITLE, "description": None}, "description"),
         (ticket(title="x" * 301), "title"),
         (ticket(description="x" * 20_001), "description"),
         (ticket(title=None), "title"),
@@ -125,6 +133,7 @@ def test_valid_tickets_come_back_as_they_were_sent(service: Service, fields: dic
         (ticket(description=True), "description"),
         (ticket(description={}), "description"),
         (ticket(title="", description=""), "(body)"),
+        ({"title": " "}, "(body)"),
         (ticket(title=" \t", description="\n\u3000"), "(body)"),
         (ticket(title="a\0b"), "(body)"),
         (ticket(description="\0"), "(body)"),

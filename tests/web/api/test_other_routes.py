@@ -210,7 +210,7 @@ def test_the_document_describes_bodies_and_every_error(start_service: StartServi
         if status != "200":
             name = "ValidationErrorBody" if status == "422" else "ErrorBody"
             assert response["content"]["application/json"]["schema"] == {"$ref": f"#/components/schemas/{name}"}
-    assert schemas["Ticket"]["required"] == ["title", "description"]
+    assert schemas["Ticket"]["required"] == ["title"]
     assert schemas["Ticket"]["additionalProperties"] is False
     assert schemas["Ticket"]["properties"]["title"]["maxLength"] == 300
     assert schemas["Ticket"]["properties"]["description"]["maxLength"] == 20_000
