@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
-from app.training.measuring.bootstrap import N_RESAMPLES, HeldOut, bootstrap_scores, interval, scores_of_counts
+from app.training.fitting.scores import scores_of_counts
+from app.training.measuring.bootstrap import N_RESAMPLES, HeldOut, bootstrap_scores, interval
 from app.training.measuring.evaluation import wilson_interval
 
 _N_BINS = 15

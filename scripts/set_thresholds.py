@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(f"{arguments.models_dir} does not have {wanted}", code=2)
     target = arguments.version or _next_patch(source, versions)
     # What reads a version's counts needs SciPy, and mistakes should not have to wait for it.
-    from app.training.new_thresholds import ThresholdError, with_thresholds  # noqa: PLC0415
+    from app.training.files.new_thresholds import ThresholdError, with_thresholds  # noqa: PLC0415
 
     directory = arguments.models_dir / target.directory_name
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -26,6 +27,11 @@ LAYERS = (
 )
 # The order in which a ticket goes through training; a room may import from itself and from those before it.
 TRAINING_ROOMS = ("intake", "splitting", "fitting", "thresholds", "measuring", "report", "files")
+# What stands beside the rooms: what has no topic of its own, and what puts the rooms together.
+BESIDE_THE_ROOMS = {
+    "app": {"__init__", "__main__", "main", "config", "errors", "keys", "logging_utils"},
+    "app/training": {"__init__", "command", "pipeline"},
+}
 MODULES = sorted(APP.rglob("*.py"))
 UNPICKLING = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
 
@@ -71,6 +77,39 @@ def test_imports_point_down(path: Path) -> None:
     for imported in imports_of(path):
         if imported.split(".")[0] == "app":
             assert layer_of(imported) <= own, f"{module_name(path)} imports {imported}"
+
+
+def training_room(module: str) -> int | None:
+    package, _, rest = module.partition("app.training.")
+    room = rest.split(".")[0]
+    return TRAINING_ROOMS.index(room) if not package and room in TRAINING_ROOMS else None
+
+
+@pytest.mark.parametrize("path", MODULES, ids=module_name)
+def test_a_training_room_imports_from_itself_and_from_those_before_it(path: Path) -> None:
+    own = training_room(module_name(path))
+
+    for imported in imports_of(path) if own is not None else ():
+        if imported.startswith("app.training."):
+            room = training_room(imported)
+            assert room is not None, f"{module_name(path)} imports {imported}, which puts the rooms together"
+            assert room <= own, f"{module_name(path)} imports {imported}"
+
+
+@pytest.mark.parametrize("folder", BESIDE_THE_ROOMS)
+def test_no_module_with_a_topic_stands_beside_the_rooms(folder: str) -> None:
+    assert {path.stem for path in (ROOT / folder).glob("*.py")} <= BESIDE_THE_ROOMS[folder]
+
+
+def test_every_room_of_training_is_in_the_order() -> None:
+    assert {path.parent.name for path in (APP / "training").glob("*/*.py")} == set(TRAINING_ROOMS)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=module_name)
+def test_every_module_says_in_its_first_line_what_it_is_for(path: Path) -> None:
+    first_line = path.read_text(encoding="utf-8").partition("\n")[0]
+
+    assert re.fullmatch(r'"""[^"].{10,}', first_line)
 
 
 @pytest.mark.parametrize("path", MODULES, ids=module_name)

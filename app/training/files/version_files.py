@@ -1,53 +1,61 @@
-"""The files of a version that are neither served weights nor pages: JSON, metadata and the scikit-learn parts."""
+"""The files of a version by name: what is served, what its notebooks and scripts read, and what people do."""
 
 from __future__ import annotations
 
 import io
 import json
-import platform
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import joblib
-import numpy as np
-import scipy
-import sklearn
 
+from app.models.classifier import METADATA_NAME, TicketClassifier
+from app.models.model_data import to_files
+from app.models.reference import REFERENCE_NAME
+from app.models.self_test import SELF_TEST_NAME, self_test_bytes
+from app.training.files.reference import reference_of
+from app.training.files.self_test_tickets import self_test_tickets
 from app.training.files.vectorizer import to_scikit_learn_union
 from app.training.fitting.design import FittedFeatures
 from app.training.fitting.fit import FittedHead, to_scikit_learn
-from app.training.intake.labelled_tickets import Tickets
-from app.training.splitting.overlap import Partition
+from app.training.fitting.fits import Chosen
+from app.training.report.documents import documents
+from app.training.report.findings import Findings
+from app.training.thresholds.confidence_counts import COUNTS_NAME, counts_to_bytes
+from app.training.thresholds.decide import HeadDecisions
+
+METRICS_NAME = "metrics.json"
 
 
-def metadata_of(tickets: Tickets, parts: Partition, metrics: Mapping[str, Mapping[str, Any]]) -> dict[str, object]:
-    """Return what ``model_metadata.json`` says of the data, the split and the libraries."""
+def version_files(
+    findings: Findings,
+    chosen: Chosen,
+    fitted: FittedFeatures,
+    heads: Sequence[FittedHead],
+    decisions: Mapping[str, HeadDecisions],
+) -> dict[str, bytes]:
+    """Return all files but the manifest."""
+    model = findings.model
+    reference = reference_of(
+        findings.tickets,
+        findings.unseen,
+        min_document_frequency=chosen.min_document_frequency,
+        words_known_anyway=chosen.fitter.words_known_anyway,
+        seed=findings.metadata["seed"],
+    )
+    predict_proba = TicketClassifier(model, findings.metadata).predict_proba
     return {
-        "data_sha256": tickets.sha256,
-        "split": {
-            "n_tickets": len(tickets),
-            "n_train": len(parts.split.train),
-            "n_validation": len(parts.split.validation),
-            "n_groups": int(parts.grouping.ids.max()) + 1,
-        },
-        "label_distributions": {head: dict(sorted(Counter(labels).items())) for head, labels in tickets.labels.items()},
-        **{
-            f"{head}_macro_f1": metrics[head]["summary"]["macro_f1"] if "summary" in metrics[head] else None
-            for head in tickets.labels
-        },
-        "notes": list(tickets.notes),
-        "libraries": {
-            "python": platform.python_version(),
-            "numpy": np.__version__,
-            "scipy": scipy.__version__,
-            "scikit-learn": sklearn.__version__,
-            "joblib": joblib.__version__,
-        },
+        **to_files(model),
+        **_joblib_files(fitted, heads),
+        METADATA_NAME: json_bytes(findings.metadata),
+        METRICS_NAME: json_bytes(findings.metrics),
+        **documents(findings),
+        COUNTS_NAME: counts_to_bytes({head: decided.counts for head, decided in decisions.items()}),
+        REFERENCE_NAME: reference.to_bytes(),
+        SELF_TEST_NAME: self_test_bytes(predict_proba, self_test_tickets(model)),
     }
 
 
-def joblib_files(fitted: FittedFeatures, heads: Sequence[FittedHead]) -> dict[str, bytes]:
+def _joblib_files(fitted: FittedFeatures, heads: Sequence[FittedHead]) -> dict[str, bytes]:
     vectorizer = _joblib_bytes(to_scikit_learn_union(fitted))
     files = {}
     for head in heads:

@@ -16,9 +16,10 @@ from app.models.features import BlockSpec, FeatureSpec
 from app.training.fitting.design import Indices, TermCounts
 from app.training.fitting.fitter import Fitter
 from app.training.fitting.recipe import FeatureRecipe, HeadRecipe
+from app.training.fitting.scores import confusion, scores_of_counts
 from app.training.fitting.softmax_regression import COARSE
 from app.training.fitting.word_vectors import WordVectors
-from app.training.measuring.bootstrap import HeldOut, scores_of_counts
+from app.training.intake.label_numbers import LabelNumbers
 from app.training.splitting.splits import Split, folds
 
 _N_FOLDS = 3
@@ -64,28 +65,21 @@ class Selection:
     trials: tuple[Trial, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Labelled:
-    """Label numbers of all tickets, a head each."""
-
-    truth: Mapping[str, NDArray[np.int64]]
-    n_labels: Mapping[str, int]
-
-
 class Selector:
     """Runs the search on some tickets; ``groups`` are never torn apart."""
 
     def __init__(
         self,
         counts: TermCounts,
-        labelled: Labelled,
+        numbers: LabelNumbers,
         groups: NDArray[np.int64],
         *,
         vectors: WordVectors | None,
         progress: Callable[[str], None],
     ) -> None:
         self._counts = counts
-        self._labelled = labelled
+        self._truth = numbers.truth
+        self._n_labels = {head: len(names) for head, names in numbers.names.items()}
         self._groups = groups
         self._vectors = vectors
         self._progress = progress
@@ -95,7 +89,7 @@ class Selector:
         self, tickets: Indices, labels: Mapping[str, Sequence[str]], *, has_titles: bool, seed: int
     ) -> Selection:
         """Choose on ``tickets``, or on a part of them when they are many; ``labels`` are those of all tickets."""
-        affordable = _MOST_LOGITS // max(self._labelled.n_labels.values())
+        affordable = _MOST_LOGITS // max(self._n_labels.values())
         n_tickets = min(_MOST_TICKETS, max(_FEWEST_TICKETS, affordable))
         some = np.sort(np.random.default_rng(seed).permutation(tickets)[:n_tickets])
         splits = list(
@@ -133,7 +127,7 @@ class Selector:
         return (candidate, score) if score >= best + worthwhile else (chosen, best)
 
     def _try_features(self, question: str, choice: str, recipe: FeatureRecipe, *, to_beat: float = 0.0) -> float:
-        score = self._mean_score(recipe, dict.fromkeys(self._labelled.truth, HeadRecipe()))
+        score = self._mean_score(recipe, dict.fromkeys(self._truth, HeadRecipe()))
         self._trials.append(Trial(None, question, choice, score, taken=score >= to_beat))
         return score
 
@@ -169,20 +163,19 @@ class Selector:
         return chosen
 
     def _is_balanced(self, head: str) -> bool:
-        counts = np.bincount(self._labelled.truth[head], minlength=self._labelled.n_labels[head])
+        counts = np.bincount(self._truth[head], minlength=self._n_labels[head])
         return bool(counts.max() <= _BALANCED_RATIO * counts.min())
 
     def _score(self, head: str, fitter: Fitter, recipes: Mapping[str, HeadRecipe]) -> dict[str, float]:
         self._progress(f"{head}: choosing, {len(self._trials)} tried")
-        truth, n_labels = self._labelled.truth[head], self._labelled.n_labels[head]
-        confusions = dict.fromkeys(recipes, np.zeros((n_labels, n_labels)))
+        truth, n_labels = self._truth[head], self._n_labels[head]
+        counts = dict.fromkeys(recipes, np.zeros((n_labels, n_labels)))
         for split in self._splits:
             logits = fitter.score(split.train, split.validation, truth=truth, n_labels=n_labels, recipes=recipes)
-            held_out = HeldOut(truth[split.validation], self._groups[split.validation], n_labels)
             for name, of_recipe in logits.items():
-                confusions[name] = confusions[name] + held_out.confusion(of_recipe.argmax(axis=1))
+                counts[name] = counts[name] + confusion(truth[split.validation], of_recipe.argmax(axis=1), n_labels)
         scores = {}
-        for name, confusion in confusions.items():
-            of_counts = scores_of_counts(confusion[np.newaxis])
+        for name, of_name in counts.items():
+            of_counts = scores_of_counts(of_name[np.newaxis])
             scores[name] = float(of_counts.accuracy[0] + of_counts.macro_f1[0]) / 2
         return scores

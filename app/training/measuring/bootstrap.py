@@ -8,16 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
+from app.training.fitting.scores import Scores, confusion, scores_of_counts
+
 N_RESAMPLES = 1_000
 _CHUNK_CELLS = 20_000_000
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Scores:
-    """Accuracy and macro-F1, ``(n_resamples,)`` each."""
-
-    accuracy: NDArray[np.float64]
-    macro_f1: NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,8 +24,7 @@ class HeldOut:
 
     def confusion(self, predicted: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return counts ``(n_labels, n_labels)``; rows are true."""
-        cells = np.bincount(self.truth * self.n_labels + predicted, minlength=self.n_labels**2)
-        return cells.reshape(self.n_labels, self.n_labels)
+        return confusion(self.truth, predicted, self.n_labels)
 
 
 def bootstrap_scores(predicted: NDArray[np.int64], held_out: HeldOut, *, seed: int) -> Scores:
@@ -53,17 +46,6 @@ def bootstrap_scores(predicted: NDArray[np.int64], held_out: HeldOut, *, seed: i
         matrices[:, cells] = (counts.T @ draws.T).T
         parts.append(scores_of_counts(matrices.reshape(size, n_labels, n_labels)))
     return Scores(np.concatenate([p.accuracy for p in parts]), np.concatenate([p.macro_f1 for p in parts]))
-
-
-def scores_of_counts(counts: NDArray[np.float64] | NDArray[np.int64]) -> Scores:
-    """Return the scores of confusion matrices ``(n, n_labels, n_labels)``.
-
-    The macro-F1 is the mean over the labels that occur in a matrix, in its rows or its columns.
-    """
-    right = np.diagonal(counts, axis1=1, axis2=2).astype(np.float64)
-    involved = counts.sum(axis=1) + counts.sum(axis=2)
-    f1 = 2 * right / np.maximum(involved, 1e-12)
-    return Scores(right.sum(axis=1) / counts.sum(axis=(1, 2)), f1.sum(axis=1) / (involved > 0).sum(axis=1))
 
 
 def interval(values: NDArray[np.float64]) -> list[float]:

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from sklearn.metrics import classification_report
 
 from app.models.decisions import DecisionPolicy
-from app.training.measuring.bootstrap import HeldOut, bootstrap_scores, interval, scores_of_counts
+from app.training.fitting.scores import scores_of_counts
+from app.training.measuring.bootstrap import HeldOut, bootstrap_scores, interval
 from app.training.thresholds.calibration import calibration_of
 
 N_BINS = 15

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from app.training.measuring.bootstrap import HeldOut, bootstrap_scores, interval, scores_of_counts
+from app.training.fitting.scores import scores_of_counts
+from app.training.measuring.bootstrap import HeldOut, bootstrap_scores, interval
 from app.training.splitting.splits import Indices
 
 # Halves of halves: each point doubles the tickets of the one before, and all together cost less than one more fit.

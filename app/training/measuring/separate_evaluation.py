@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from app.models.classifier import TicketClassifier
@@ -11,14 +13,17 @@ from app.training.measuring.bootstrap import HeldOut
 from app.training.measuring.evaluation import evaluate_head
 
 
-def evaluate_separately(classifier: TicketClassifier, head: str, tickets: Tickets, seed: int) -> dict[str, object]:
-    labels = classifier.labels(head)
-    probabilities = classifier.predict_proba(tickets.titles, tickets.descriptions)[head]
-    # What the model has no label for, it gets wrong.
-    labels += tuple(sorted(set(tickets.labels[head]) - set(labels)))
-    probabilities = np.pad(probabilities, ((0, 0), (0, len(labels) - probabilities.shape[1])))
-    position = {label: i for i, label in enumerate(labels)}
-    truth = np.array([position[label] for label in tickets.labels[head]])
+def evaluate_separately(classifier: TicketClassifier, tickets: Tickets, seed: int) -> dict[str, dict[str, Any]]:
+    """Return the figures of each head as plain JSON values."""
     n_words = np.array([len(words_of(*text).all) for text in zip(tickets.titles, tickets.descriptions, strict=True)])
-    held_out = HeldOut(truth, np.arange(len(tickets)), len(labels))
-    return evaluate_head(probabilities, held_out, labels, n_words=n_words, seed=seed)
+    predicted = classifier.predict_proba(tickets.titles, tickets.descriptions)
+    figures = {}
+    for head, given in tickets.labels.items():
+        labels = classifier.labels(head)
+        # What the model has no label for, it gets wrong.
+        labels += tuple(sorted(set(given) - set(labels)))
+        probabilities = np.pad(predicted[head], ((0, 0), (0, len(labels) - predicted[head].shape[1])))
+        position = {label: i for i, label in enumerate(labels)}
+        held_out = HeldOut(np.array([position[label] for label in given]), np.arange(len(tickets)), len(labels))
+        figures[head] = evaluate_head(probabilities, held_out, labels, n_words=n_words, seed=seed)
+    return figures

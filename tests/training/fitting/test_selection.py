@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from app.training.fitting.design import TermCounts
-from app.training.fitting.selection import CHARACTERS, TITLE, WORDS, Labelled, Selection, Selector
+from app.training.fitting.selection import CHARACTERS, TITLE, WORDS, Selection, Selector
 from app.training.fitting.word_vectors import WordVectors
+from app.training.intake.label_numbers import number_labels
 
 
 def select(
@@ -19,10 +20,9 @@ def select(
     has_titles: bool = False,
     seed: int = 1,
 ) -> Selection:
-    names, truth = np.unique(labels, return_inverse=True)
     selector = Selector(
         TermCounts(titles, descriptions),
-        Labelled({"head": truth}, {"head": len(names)}),
+        number_labels({"head": labels}),
         np.arange(len(titles)),
         vectors=vectors,
         progress=lambda _: None,

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from sklearn.metrics import accuracy_score, f1_score
 
 from app.models.decisions import DecisionPolicy, OperatingPoint
-from app.training.measuring.bootstrap import HeldOut, bootstrap_scores, interval, scores_of_counts
+from app.training.fitting.scores import scores_of_counts
+from app.training.measuring.bootstrap import HeldOut, bootstrap_scores, interval
 from app.training.measuring.evaluation import by_length, decisions_of, evaluate_head, reliability_bins, wilson_interval
 from app.training.measuring.learning_curve import learning_curve
 

@@ -11,13 +11,12 @@ from app.models.artifacts import ArtifactError, Manifest, read_verified, verify
 from app.models.classifier import METADATA_NAME
 from app.models.decisions import OperatingPoint
 from app.models.model_data import MODEL_NAME
-from app.training.files.version_files import json_bytes
+from app.training.files.version_files import METRICS_NAME, json_bytes
 from app.training.measuring.evaluation import wilson_interval
 from app.training.report.model_card import card_of
 from app.training.thresholds.confidence_counts import COUNTS_NAME, HeadCounts, counts_from_bytes, decided
 from app.training.thresholds.operating_points import figures_of_points, points_for_precision
 
-METRICS_NAME = "metrics.json"
 CARD_NAME = "MODEL_CARD.md"
 
 # Head, label, and "auto" or "suggest" to the threshold; ``None`` takes it away.

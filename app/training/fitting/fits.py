@@ -1,0 +1,119 @@
+"""The fits of a run: a recipe for its tickets, what models of it say of tickets they had not seen, and heads of all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.training.fitting.design import Indices, TermCounts
+from app.training.fitting.fit import LinearHead
+from app.training.fitting.fitter import Design, Fitter
+from app.training.fitting.selection import Selection, Selector
+from app.training.fitting.word_vectors import WordVectors
+from app.training.intake.label_numbers import LabelNumbers
+from app.training.intake.labelled_tickets import Tickets
+from app.training.splitting.overlap import Partition
+from app.training.splitting.splits import folds
+
+# With so few tickets, a term that only one of them has may still be the best that there is.
+_MOST_TICKETS_FOR_RARE_TERMS = 1_000
+_N_FOLDS = 5
+
+Progress = Callable[[str], None]
+Logits = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Chosen:
+    """The recipe that was chosen for the tickets of a run, to be fitted on any of them."""
+
+    numbers: LabelNumbers
+    selection: Selection
+    fitter: Fitter
+    min_document_frequency: int
+
+    def logits(self, head: str, train: Indices, others: Indices) -> Logits:
+        """Fit on ``train`` and return logits ``(n_others, n_labels)``.
+
+        A label that ``train`` lacks can never be predicted.
+        """
+        truth, n_labels = self.numbers.truth[head], len(self.numbers.names[head])
+        recipes = {head: self.selection.heads[head]}
+        return self.fitter.score(train, others, truth=truth, n_labels=n_labels, recipes=recipes)[head]
+
+    def figures(self, head: str) -> dict[str, Any]:
+        """Return what was chosen for ``head`` and what was tried, as plain JSON values."""
+        mine = [trial for trial in self.selection.trials if trial.head in {None, head}]
+        return {
+            "features": asdict(self.selection.features),
+            "min_document_frequency": self.min_document_frequency,
+            "head": asdict(self.selection.heads[head]),
+            "trials": [asdict(trial) for trial in mine],
+        }
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fits:
+    """What the fits of a run gave, by head, before calibration.
+
+    ``out_of_fold``: logits of the training part, in its order, each from a model of the other folds. ``validation``:
+    those of the validation part from a model of the training part; empty where nothing is to be evaluated. ``heads``
+    are fitted on all tickets, on the features of ``design``.
+    """
+
+    out_of_fold: Mapping[str, Logits]
+    validation: Mapping[str, Logits]
+    design: Design
+    heads: Mapping[str, LinearHead]
+
+
+def choose_recipe(
+    tickets: Tickets,
+    numbers: LabelNumbers,
+    parts: Partition,
+    *,
+    vectors: WordVectors | None,
+    seed: int,
+    progress: Progress,
+) -> Chosen:
+    """Choose features and heads on the training part."""
+    min_document_frequency = 1 if len(tickets) <= _MOST_TICKETS_FOR_RARE_TERMS else 2
+    counts = TermCounts(tickets.titles, tickets.descriptions, min_document_frequency=min_document_frequency)
+    selector = Selector(counts, numbers, parts.grouping.ids, vectors=vectors, progress=progress)
+    has_titles = any(title.strip() for title in tickets.titles)
+    selection = selector.select(parts.split.train, tickets.labels, has_titles=has_titles, seed=seed)
+    return Chosen(numbers, selection, Fitter(counts, selection.features, vectors), min_document_frequency)
+
+
+def fit_all(
+    chosen: Chosen,
+    tickets: Tickets,
+    parts: Partition,
+    *,
+    evaluate: bool,
+    seed: int,
+    progress: Progress,
+) -> Fits:
+    train, validation = parts.split.train, parts.split.validation
+    labels = {head: [values[i] for i in train] for head, values in tickets.labels.items()}
+    splits = list(folds(labels, parts.grouping.ids[train], n_folds=_N_FOLDS, seed=seed))
+    out_of_fold, of_validation = {}, {}
+    for head, names in chosen.numbers.names.items():
+        progress(f"{head}: out-of-fold predictions")
+        out_of_fold[head] = np.full((len(train), len(names)), -np.inf)
+        for fold in splits:
+            out_of_fold[head][fold.validation] = chosen.logits(head, train[fold.train], train[fold.validation])
+        if evaluate:
+            progress(f"{head}: validation")
+            of_validation[head] = chosen.logits(head, train, validation)
+    progress("fitting on all tickets")
+    design = chosen.fitter.complete_design(np.arange(len(tickets)))
+    heads = {
+        head: chosen.fitter.fit(design, chosen.numbers.truth[head], len(names), chosen.selection.heads[head])
+        for head, names in chosen.numbers.names.items()
+    }
+    return Fits(out_of_fold, of_validation, design, heads)

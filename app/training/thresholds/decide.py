@@ -1,0 +1,108 @@
+"""How each head is calibrated and its answers decided, by what models said of tickets that they had not seen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.models.decisions import DecisionPolicy
+from app.models.scorer import softmax
+from app.training.fitting.fit import FittedHead
+from app.training.fitting.fits import Fits
+from app.training.fitting.fitter import UNSEEN_LABEL_LOGIT
+from app.training.intake.label_numbers import LabelNumbers
+from app.training.intake.rare_labels import rare_labels
+from app.training.splitting.splits import Split
+from app.training.thresholds.calibration import calibration_of, fit_temperature
+from app.training.thresholds.confidence_counts import Answered, HeadCounts
+from app.training.thresholds.costs import HeadCosts
+from app.training.thresholds.operating_points import Thresholds, choose
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Aims:
+    """What thresholds are chosen for; a head without ``costs`` gets those for ``target_precision``."""
+
+    target_precision: float
+    ambiguity_margin: float
+    min_known_share: float
+    costs: Mapping[str, HeadCosts] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HeadDecisions:
+    """What was decided for one head, and by what.
+
+    ``before`` and ``after`` measure the calibration out of fold without the temperature and with it. ``unseen`` has
+    probabilities ``(n_tickets, n_labels)`` from models that did not see the ticket, NaN where there are none.
+    """
+
+    temperature: float
+    thresholds: Thresholds
+    policy: DecisionPolicy
+    counts: HeadCounts
+    before: dict[str, float]
+    after: dict[str, float]
+    unseen: NDArray[np.float64]
+
+
+def decide(
+    fits: Fits, numbers: LabelNumbers, split: Split, labels: Mapping[str, Sequence[str]], aims: Aims
+) -> dict[str, HeadDecisions]:
+    """Calibrate and set thresholds on the out-of-fold logits alone; ``labels`` are those of all tickets."""
+    return {head: _decide_head(head, fits, numbers, split, tuple(rare_labels(labels[head])), aims) for head in labels}
+
+
+def calibrated_heads(
+    fits: Fits, numbers: LabelNumbers, decisions: Mapping[str, HeadDecisions]
+) -> tuple[FittedHead, ...]:
+    """Return the heads of all tickets as they are served."""
+    idf = fits.design.fitted.idf
+    return tuple(
+        FittedHead(
+            head,
+            numbers.names[head],
+            fits.heads[head].with_temperature(decided.temperature).as_served(idf),
+            decided.policy,
+        )
+        for head, decided in decisions.items()
+    )
+
+
+def _decide_head(
+    head: str, fits: Fits, numbers: LabelNumbers, split: Split, left_to_review: tuple[str, ...], aims: Aims
+) -> HeadDecisions:
+    names, logits = numbers.names[head], fits.out_of_fold[head]
+    truth = numbers.truth[head][split.train]
+    # A ticket whose label the fold could not know says nothing about confidence in the labels that it knew.
+    known = logits[np.arange(len(truth)), truth] > UNSEEN_LABEL_LOGIT
+    temperature = fit_temperature(logits[known], truth[known])
+    before, after = softmax(logits), softmax(logits / temperature)
+    unseen = np.full((len(numbers.truth[head]), len(names)), np.nan)
+    unseen[split.train] = after
+    thresholds = choose(
+        Answered.of(after, truth, ambiguity_margin=aims.ambiguity_margin),
+        names,
+        target_precision=aims.target_precision,
+        costs=aims.costs.get(head),
+        left_to_review=left_to_review,
+    )
+    of_validation = None
+    if head in fits.validation:
+        unseen[split.validation] = softmax(fits.validation[head] / temperature)
+        answered = Answered.of(
+            unseen[split.validation], numbers.truth[head][split.validation], ambiguity_margin=aims.ambiguity_margin
+        )
+        of_validation = answered.counts(names)
+    return HeadDecisions(
+        temperature=temperature,
+        thresholds=thresholds,
+        policy=DecisionPolicy(thresholds.points, aims.ambiguity_margin, aims.min_known_share),
+        counts=HeadCounts(thresholds.counts, of_validation, left_to_review),
+        before=calibration_of(before, truth),
+        after=calibration_of(after, truth),
+        unseen=unseen,
+    )
