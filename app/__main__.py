@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import ipaddress
 import logging
 import os
 import resource
@@ -12,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
-from app.config import load_settings
+from app.config import load_settings, warn_of_misspelt_settings
 from app.logging_utils import configure_logging
 from app.server.config import ServerConfig
 from app.server.listener import bind
@@ -54,6 +55,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         reason = (error.strerror or str(error)).lower()
         logger.error('cannot listen on "%s" port %d: %s', arguments.host, arguments.port, reason)  # noqa: TRY400
         return 1
+    if not (settings.api_keys or settings.admin_api_keys):
+        _warn_if_open(bound)
+    if arguments.workers > 1:
+        # A single process warns when it makes its application, as it does under other servers.
+        warn_of_misspelt_settings()
     try:
         return _serve(config, bound, settings.metrics_dir)
     except SystemExit as error:
@@ -88,6 +94,16 @@ def _shared_metrics(metrics_dir: str) -> Iterator[None]:
         else:
             os.environ["METRICS_DIR"] = directory
         yield
+
+
+def _warn_if_open(bound: socket.socket) -> None:
+    address, port = bound.getsockname()[:2]
+    if not ipaddress.ip_address(address).is_loopback:
+        logger.warning(
+            'no key is asked on "%s" port %d: everybody who reaches it may classify; set API_KEYS, or HOST=127.0.0.1',
+            address,
+            port,
+        )
 
 
 def _allow_open_files() -> None:

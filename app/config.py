@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import logging
 import re
 import sys
+from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Literal, get_args
@@ -13,6 +15,8 @@ from urllib.parse import parse_qs, urlsplit
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+logger = logging.getLogger(__name__)
 
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -33,6 +37,8 @@ _ORIGINS_EXPECTED = "a list of origins such as https://desk.example.com, or *"
 _SHA256_HEX = re.compile(r"[0-9a-f]{64}")
 _PEM_PUBLIC_KEY = b"-----BEGIN PUBLIC KEY-----"
 _MAX_KEY_BYTES = 1 << 16
+# `API_KEY` for `API_KEYS` is 0.93 alike, `APP_KEYS` of another program 0.88.
+_MISSPELT_SIMILARITY = 0.9
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9.\[\]:-]+", re.ASCII)
 
 
@@ -203,8 +209,18 @@ def load_settings() -> Settings:
     raise SystemExit(EXIT_BAD_SETTING)
 
 
+def warn_of_misspelt_settings() -> None:
+    """Log a warning for each variable that has no effect but looks like a setting; its value may be a secret."""
+    # Names of one word, such as PORT, are too much like those of other programs.
+    settings = [field.upper() for field in Settings.model_fields if "_" in field]
+    for name in sorted({name.upper() for name in _raw_values()}):
+        meant = get_close_matches(name, settings, n=1, cutoff=_MISSPELT_SIMILARITY) if "_" in name else []
+        if meant and meant[0] != name:
+            logger.warning("%s is not a setting and has no effect: is %s meant?", name, meant[0])
+
+
 def _raw_values() -> dict[str, str]:
-    import os  # noqa: PLC0415 - only a start that fails needs them
+    import os  # noqa: PLC0415 - needed at the start only
 
     from dotenv import dotenv_values  # noqa: PLC0415
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import multiprocessing
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -12,7 +13,7 @@ from fastapi.routing import APIRoute
 from starlette.middleware import Middleware
 
 from app import __version__
-from app.config import MEMORY_STORAGE, Settings, load_settings
+from app.config import MEMORY_STORAGE, Settings, load_settings, warn_of_misspelt_settings
 from app.insights.drift import DriftMonitor
 from app.insights.drift_families import DriftCollector
 from app.limits.clients import ClientIdentifier
@@ -49,8 +50,12 @@ ADMIN_PATHS: Final = frozenset({model.ACTIVATE_PATH, model.RELOAD_PATH})
 
 def create_app(settings: Settings | None = None) -> FastAPI:
     """Return the application; without ``settings`` they are read from the environment."""
+    reads_environment = settings is None
     settings = settings or load_settings()
     request_log = RequestLog(configure_logging(settings.log_level, structured=settings.structured_logs))
+    # Of several processes, none but the parent says it.
+    if reads_environment and multiprocessing.parent_process() is None:
+        warn_of_misspelt_settings()
     values = SharedValues(Path(settings.metrics_dir) if settings.metrics_dir else None)
     app_metrics, drift = Metrics(values), DriftMonitor(values, window=settings.drift_window)
     app_metrics.show(DriftCollector(drift))

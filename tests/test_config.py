@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from app.config import EXIT_BAD_SETTING, Settings, load_settings
+from app.config import EXIT_BAD_SETTING, Settings, load_settings, warn_of_misspelt_settings
 
 ROOT = Path(__file__).parent.parent
 KEY_HASHES = [hashlib.sha256(key).hexdigest() for key in (b"first", b"second")]
@@ -235,3 +235,67 @@ def test_servers_do_not_start_with_a_malformed_setting(monkeypatch: pytest.Monke
 
     assert result.returncode == 2
     assert result.stderr.splitlines() == ['MAX_BODY_BYTES "64k" is not a whole number from 1 to 16777216']
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("API_KEY", "API_KEYS"),
+        ("api_key", "API_KEYS"),
+        ("ADMIN_API_KEY", "ADMIN_API_KEYS"),
+        ("RATE_LIMIT_REQUEST", "RATE_LIMIT_REQUESTS"),
+        ("RATELIMIT_WINDOW_SEC", "RATE_LIMIT_WINDOW_SEC"),
+        ("CORS_ALLOWED_ORIGINS", "CORS_ALLOW_ORIGINS"),
+    ],
+)
+@pytest.mark.parametrize("place", ["environment", ".env"])
+def test_a_misspelt_setting_is_named_with_the_one_that_is_meant(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture, place: str, name: str, meant: str
+) -> None:
+    if place == ".env":
+        (tmp_path / ".env").write_text(f"{name}=secret\n")
+    else:
+        monkeypatch.setenv(name, "secret")
+
+    warn_of_misspelt_settings()
+
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{name.upper()} is not a setting and has no effect: is {meant} meant?"
+    ]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            "HOSTNAME",
+            "PORT_80_TCP",
+            "LOGLEVEL",
+            "HOST_NAME",
+            "WORKER",
+            "PATH",
+            "GPG_KEY",
+            "APP_KEY",
+            "API_KEY_OF_OTHERS",
+        ),
+        *("OPENAI_API_KEY", "KUBERNETES_SERVICE_PORT", "MODELS_SERVICE_PORT", "METRICS_PORT", "PYTHON_VERSION"),
+        *("TICKET_CLASSIFIER_SERVICE_HOST", "TICKET_CLASSIFIER_PORT_80_TCP_ADDR", "REDIS_SERVICE_PORT", "LOG_FORMAT"),
+    ],
+)
+def test_variables_of_other_programs_are_no_misspelt_settings(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    monkeypatch.setenv(name, "x")
+
+    warn_of_misspelt_settings()
+
+    assert caplog.records == []
+
+
+def test_settings_are_no_misspelt_settings(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    for name in NAMES:
+        monkeypatch.setenv(name, "x")
+
+    warn_of_misspelt_settings()
+
+    assert caplog.records == []

@@ -42,6 +42,45 @@ def exchange(process: ServiceProcess, request: bytes) -> bytes:
     return answer
 
 
+MISSPELT = "API_KEY is not a setting and has no effect: is API_KEYS meant?"
+
+
+def warnings_of(process: ServiceProcess) -> list[str]:
+    return [record["message"] for record in process.log_records() if record["level"] == "WARNING"]
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_an_open_address_without_a_key_and_a_misspelt_setting_are_each_told_once(
+    start_process: StartProcess, workers: str
+) -> None:
+    process = start_process("--host", "0.0.0.0", "--workers", workers, API_KEY="secret")  # noqa: S104 - that is the case
+    port = process.base_url.rpartition(":")[2]
+    assert process.stop() == 0
+
+    open_address = f'no key is asked on "0.0.0.0" port {port}: everybody who reaches it may classify'
+    told = warnings_of(process)
+    assert [message for message in told if "setting" in message] == [MISSPELT]
+    assert [message.partition(";")[0] for message in told if "no key" in message] == [open_address]
+
+
+@pytest.mark.parametrize(("host", "variable"), [("0.0.0.0", "API_KEYS"), ("127.0.0.1", "MODEL_VERSION")])  # noqa: S104
+def test_a_key_or_a_loopback_address_is_nothing_to_warn_of(
+    start_process: StartProcess, host: str, variable: str
+) -> None:
+    values = {"API_KEYS": "0" * 64, "MODEL_VERSION": "1.0.0"}
+    process = start_process("--host", host, **{variable: values[variable]})
+    assert process.stop() == 0
+
+    assert warnings_of(process) == []
+
+
+def test_a_misspelt_setting_is_told_under_another_server_too(start_process: StartProcess) -> None:
+    process = start_process(command=("-m", "uvicorn", "app.main:app"), API_KEY="secret")
+    process.stop()
+
+    assert process.log().count(MISSPELT) == 1
+
+
 def test_the_service_answers_and_ends_with_0_on_sigterm(start_process: StartProcess) -> None:
     process = start_process()
 
