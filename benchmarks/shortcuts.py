@@ -135,7 +135,8 @@ def _as_usual_endpoint(app: FastAPI) -> ASGIApp:
         state = request.scope["state"]
         model = classify.current_model(state["registry"])
         prediction = await state["joint_prediction"].predict(model.classifier, ticket.title, ticket.description)
-        state["metrics"].predicted(prediction, n_characters=len(ticket.title) + len(ticket.description))
+        state["metrics"].predicted(prediction)
+        state["drift"].observe(prediction, n_characters=len(ticket.title) + len(ticket.description))
         content = classification_json(ticket, prediction, model.version)
         return Response(content, media_type="application/json")
 

@@ -15,7 +15,7 @@ from app.models.artifacts import ArtifactError, read_small
 from app.models.versions import VersionName
 
 ACTIVE_NAME: Final = "ACTIVE"
-_MAX_BYTES: Final = 1024
+MAX_BYTES: Final = 1024
 _MAX_QUOTED_CHARACTERS: Final = 40
 
 
@@ -25,32 +25,13 @@ class ActiveVersion:
     def __init__(self, base_dir: Path) -> None:
         self.path = base_dir / ACTIVE_NAME
 
-    def content(self) -> bytes | None:
-        """Return what the file has, None when there is none; raise ``ArtifactError`` when it cannot be read."""
-        if not os.path.lexists(self.path):
-            return None
-        return read_small(self.path, max_bytes=_MAX_BYTES)
-
     def read(self) -> VersionName | None:
         """Return the version that the file names, None without a file; raise ``ArtifactError`` when it names none."""
-        content = self.content()
-        return None if content is None else self._parse(content)
+        return self._parse(read_small(self.path, max_bytes=MAX_BYTES)) if os.path.lexists(self.path) else None
 
     def write(self, version: VersionName) -> None:
         """Name ``version``, in one step to all readers; raise ``OSError`` when the directory cannot be written."""
-        # The name begins with a dot, as those of unfinished versions do, so that no listing shows it.
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{ACTIVE_NAME}.", suffix=".partial", dir=self.path.parent)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                os.fchmod(file.fileno(), 0o644)
-                file.write(f"{version}\n".encode())
-                file.flush()
-                os.fsync(file.fileno())
-            Path(temporary).replace(self.path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                Path(temporary).unlink()
-            raise
+        write_whole(self.path, f"{version}\n".encode())
 
     def _parse(self, content: bytes) -> VersionName:
         lines = [line.strip() for line in content.decode("utf-8", "replace").splitlines()]
@@ -62,3 +43,20 @@ class ActiveVersion:
         except ValueError:
             quoted = named[0][:_MAX_QUOTED_CHARACTERS]
             raise ArtifactError(f'{self.path} says "{quoted}", expected a version such as 1.2.0') from None
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write ``path`` so that a reader sees either what was there or all of ``content``; raise ``OSError``."""
+    # The name begins with a dot, as those of unfinished versions do, so that no listing shows it.
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            os.fchmod(file.fileno(), 0o644)
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            Path(temporary).unlink()
+        raise

@@ -67,8 +67,8 @@ class ModelUpdates:
         return await self._run(lambda: self._registry.activate(version))
 
     async def reload(self) -> ModelState:
-        """Do ``ModelRegistry.reload`` when it is its turn."""
-        return await self._run(self._registry.reload)
+        """Do ``ModelRegistry.reload_everywhere`` when it is its turn."""
+        return await self._run(self._registry.reload_everywhere)
 
     async def _run(self, change: Callable[[], Result]) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._in_turn, change)
@@ -100,7 +100,7 @@ class ModelUpdates:
     async def _reload_on_hangup(self) -> None:
         logger.info("reload asked for by SIGHUP")
         try:
-            await self.reload()
+            await self._run(self._registry.reload)
         except ServiceError as error:
             logger.warning("the reload was refused: %s", error.detail)
         except Exception:

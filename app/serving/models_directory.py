@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
+from typing import Final
 
-from app.models.artifacts import ArtifactError, list_versions, version_directory
+from app.models.artifacts import ArtifactError, list_versions, read_small, version_directory
 from app.models.versions import VersionName
-from app.serving.active_version import ActiveVersion
+from app.serving.active_version import MAX_BYTES, ActiveVersion, write_whole
 
 logger = logging.getLogger(__name__)
+
+# Its content differs after each call to reload; operators may write anything new into it.
+RELOAD_NAME: Final = "RELOAD"
 
 # Name, size, time and inode of every file of a version: differs when the version may have been repaired.
 Fingerprint = tuple[tuple[str, int, int, int], ...]
@@ -29,9 +34,10 @@ class Candidates:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What the directory looked like: the content of ``ACTIVE``, the versions, the files of those that were refused."""
+    """What the directory looked like: ``ACTIVE``, the last call to reload, the versions, the files of those refused."""
 
     active: bytes | str | None = None
+    reload: bytes | str | None = None
     versions: tuple[VersionName, ...] = ()
     refused: Mapping[VersionName, Fingerprint] = field(default_factory=lambda: MappingProxyType({}))
 
@@ -42,6 +48,7 @@ class ModelsDirectory:
     def __init__(self, path: Path, *, pinned: VersionName | None) -> None:
         self.path = path
         self.active = ActiveVersion(path)
+        self._reload_path = path / RELOAD_NAME
         self.pinned = pinned
 
     def versions(self, *, warn: bool) -> list[VersionName]:
@@ -71,7 +78,8 @@ class ModelsDirectory:
         """Look at what a choice depends on, which is less where a version is pinned."""
         is_free = self.pinned is None
         return View(
-            active=self._active_content() if is_free else None,
+            active=_content(self.active.path) if is_free else None,
+            reload=_content(self._reload_path),
             versions=tuple(self.versions(warn=False)) if is_free and with_versions else (),
             refused=MappingProxyType({version: self.fingerprint(version) for version in refused}),
         )
@@ -89,8 +97,22 @@ class ModelsDirectory:
             return ()
         return tuple(sorted((name, status.st_size, status.st_mtime_ns, status.st_ino) for name, status in found))
 
-    def _active_content(self) -> bytes | str | None:
+    def call_for_reload(self) -> bytes:
+        """Have every process that looks at the directory see a change, and return it; warn when that fails."""
+        content = f"{secrets.token_hex()}\n".encode()
         try:
-            return self.active.content()
-        except ArtifactError as error:
-            return str(error)
+            write_whole(self._reload_path, content)
+        except OSError as error:
+            logger.warning(
+                "other processes are not told to reload: %s is not writable: %s", RELOAD_NAME, error.strerror
+            )
+        return content
+
+
+def _content(path: Path) -> bytes | str | None:
+    if not os.path.lexists(path):
+        return None
+    try:
+        return read_small(path, max_bytes=MAX_BYTES)
+    except ArtifactError as error:
+        return str(error)

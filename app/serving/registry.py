@@ -150,6 +150,11 @@ class ModelRegistry:
         self._count_swap(before)
         return self.state
 
+    def reload_everywhere(self) -> ModelState:
+        """Do ``reload``, and have all that share the directory do so when they look at it next."""
+        self._directory.call_for_reload()
+        return self.reload()
+
     def activate(self, version: VersionName) -> ModelState:
         """Load ``version``, write it into ``ACTIVE`` for all that share the directory, and make it current.
 
@@ -159,6 +164,7 @@ class ModelRegistry:
         pinned, before = self._directory.pinned, self.current
         if pinned is not None:
             raise ServiceError(MODEL_PINNED, f"MODEL_VERSION is set to {pinned}, so no other can be activated.")
+        seen, content = self._directory.view(with_versions=False), f"{version}\n".encode()
         try:
             model = self._load_version(version)
         except ArtifactError as error:
@@ -169,13 +175,16 @@ class ModelRegistry:
             reason = f"{self._directory.active.path.name} cannot be written: {error.strerror}"
             logger.warning("a version was not activated: %s", reason)
             raise ServiceError(ACTIVE_NOT_WRITABLE, f"{reason}. The model that serves is the same as before.") from None
+        if seen.active == content:
+            # Nobody would see a change, but the files of the version may be others than those that they have loaded.
+            seen = replace(seen, reload=self._directory.call_for_reload())
         self._refused = {}
-        self._become(ModelState(model, reason=""), View(active=f"{version}\n".encode()))
+        self._become(ModelState(model, reason=""), replace(seen, active=content))
         self._count_swap(before)
         return self.state
 
     def follow(self) -> None:
-        """Reload when ``ACTIVE``, or the files of a version that should serve and was refused, have changed."""
+        """Reload when one is called for, or ``ACTIVE`` or the files of a refused version that should serve change."""
         self._retired = None
         if self._directory.view(with_versions=self.current is None, refused=self._refused) == self._seen:
             return

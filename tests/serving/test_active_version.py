@@ -70,7 +70,7 @@ def test_what_is_written_is_read_back_and_nothing_else_is_left(tmp_path: Path) -
     active.write(VersionName(2, 0, 0, "rc.1"))
 
     assert active.read() == VersionName(2, 0, 0, "rc.1")
-    assert active.content() == b"2.0.0-rc.1\n"
+    assert active.path.read_bytes() == b"2.0.0-rc.1\n"
     assert [path.name for path in tmp_path.iterdir()] == ["ACTIVE"]
     assert (tmp_path / "ACTIVE").stat().st_mode & 0o777 == 0o644
 

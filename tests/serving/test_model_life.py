@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import re
 import shutil
 import signal
 import threading
@@ -115,8 +116,12 @@ def reload(process: ServiceProcess) -> Answer:
 
 
 def metric(process: ServiceProcess, name: str) -> float:
-    text = ask(process, "GET", "/metrics").content.decode()
-    return sum(float(line.split()[-1]) for line in text.splitlines() if line.split(" ")[0] == name)
+    lines = metrics(process).splitlines()
+    return sum(float(line.split()[-1]) for line in lines if line.split(" ")[0] == name)
+
+
+def metrics(process: ServiceProcess) -> str:
+    return ask(process, "GET", "/metrics").content.decode()
 
 
 def test_a_version_is_activated_and_rolled_back_with_one_call_each(
@@ -328,6 +333,58 @@ def test_two_workers_and_another_replica_follow_one_activation_within_two_second
     swaps = [*loaded_at(workers, "1.0.0"), *loaded_at(replica, "1.0.0")]
     assert len(swaps) == 3
     assert max(swaps) - min(swaps) < 2
+
+
+def serves_nothing_but(process: ServiceProcess, expected: str) -> Callable[[], bool]:
+    """Each worker tells the others what it serves, so that any of them knows."""
+    return lambda: re.findall(r'ticket_model_info\{version="(.*)"\}', metrics(process)) == [expected]
+
+
+def test_every_worker_and_replica_follows_one_reload_within_two_seconds(
+    start: Callable[..., ServiceProcess], base_dir: Path, write_model: WriteModel
+) -> None:
+    workers, replica = start("--workers", "3"), start()
+    workers.wait_for(lambda: len(loaded_at(workers, "1.1.0")) == 3)
+    write_model(base_dir, "1.2.0")
+
+    asked_at = time.time()
+    answer = reload(workers)
+
+    assert (answer.status, answer.body["model_version"]) == (200, "1.2.0")
+    workers.wait_for(serves_nothing_but(workers, "1.2.0"), seconds=FOLLOW_SECONDS)
+    replica.wait_for(serves(replica, "1.2.0"), seconds=FOLLOW_SECONDS)
+    assert metric(workers, "service_workers") == 3
+    assert every_worker_serves(workers, "1.2.0")()
+    swaps = [*loaded_at(workers, "1.2.0"), *loaded_at(replica, "1.2.0")]
+    assert len(swaps) == 4
+    assert max(swaps) - asked_at < 2
+
+
+def test_every_worker_of_another_server_follows_one_reload(
+    start: Callable[..., ServiceProcess], base_dir: Path, write_model: WriteModel, tmp_path: Path
+) -> None:
+    process = start("--workers", "2", command=("-m", "uvicorn", "app.main:app"), METRICS_DIR=str(tmp_path / "metrics"))
+    process.wait_for(lambda: metric(process, "service_workers") == 2 and serves_nothing_but(process, "1.1.0")())
+    write_model(base_dir, "1.2.0")
+
+    assert reload(process).status == 200
+
+    process.wait_for(serves_nothing_but(process, "1.2.0"), seconds=FOLLOW_SECONDS)
+    assert every_worker_serves(process, "1.2.0")()
+
+
+def test_activating_again_takes_up_the_files_of_a_version_that_were_replaced_everywhere(
+    start: Callable[..., ServiceProcess], base_dir: Path, write_model: WriteModel
+) -> None:
+    one, other = start(), start()
+    activate(one, "1.0.0")
+    other.wait_for(serves(other, "1.0.0"), seconds=FOLLOW_SECONDS)
+    write_model(base_dir, "1.0.0", {"language": ("de", "en")})
+
+    activate(one, "1.0.0")
+
+    assert set(classify(one).body["predictions"]) == {"language"}
+    other.wait_for(lambda: set(classify(other).body["predictions"]) == {"language"}, seconds=FOLLOW_SECONDS)
 
 
 @pytest.mark.parametrize("arguments", [(), ("--workers", "2")])

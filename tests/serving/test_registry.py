@@ -235,6 +235,47 @@ def test_following_loads_nothing_while_nothing_has_changed(tmp_path: Path, write
     assert (registry.current.version, registry.state.degraded) == ("1.1.0", False)
 
 
+def test_a_call_for_reload_is_followed_once_by_each_and_by_the_caller_not_again(
+    tmp_path: Path, write_model: WriteModel
+) -> None:
+    write_model(tmp_path, "1.0.0")
+    called: list[ReloadResult] = []
+    told: list[ReloadResult] = []
+    caller, other = ModelRegistry(tmp_path, on_reload=called.append), ModelRegistry(tmp_path, on_reload=told.append)
+    for registry in (caller, other):
+        registry.load()
+    write_model(tmp_path, "1.1.0")
+
+    caller.reload_everywhere()
+    for registry in (caller, other) * 2:
+        registry.follow()
+    caller.activate(VersionName.parse("1.1.0"))
+    for registry in (caller, other) * 2:
+        registry.follow()
+    caller.activate(VersionName.parse("1.1.0"))
+    for registry in (caller, other) * 2:
+        registry.follow()
+
+    assert called == told == ["changed", "unchanged", "unchanged"]
+    assert {path.name for path in tmp_path.iterdir()} == {"v1.0.0", "v1.1.0", "ACTIVE", "RELOAD"}
+
+
+def test_a_reload_where_others_cannot_be_told_is_done_and_said(
+    tmp_path: Path, write_model: WriteModel, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_model(tmp_path, "1.0.0")
+    registry = ModelRegistry(tmp_path)
+    registry.load()
+    (tmp_path / "RELOAD").mkdir()
+    write_model(tmp_path, "1.1.0")
+
+    model = registry.reload_everywhere().model
+
+    assert model is not None
+    assert model.version == "1.1.0"
+    assert "other processes are not told to reload: RELOAD is not writable: Is a directory" in caplog.text
+
+
 def test_a_refused_activation_changes_no_state_and_no_file(tmp_path: Path, write_model: WriteModel) -> None:
     write_model(tmp_path, "1.0.0")
     (write_model(tmp_path, "0.9.0") / "idf.npy").unlink()
