@@ -14,6 +14,8 @@ import pytest
 import scipy
 import sklearn
 
+from app.models.classifier import TicketClassifier
+from app.models.features import join_fields
 from tests.training.conftest import ROOT
 
 COMMITTED = ROOT / "models" / "v1.0.0"
@@ -46,3 +48,13 @@ def test_training_again_gives_the_same_bytes(tmp_path: Path) -> None:
     assert {path.name for path in trained.iterdir()} == {path.name for path in COMMITTED.iterdir()}
     different = [path.name for path in trained.iterdir() if path.read_bytes() != (COMMITTED / path.name).read_bytes()]
     assert different == []
+
+
+def test_its_scikit_learn_parts_open_and_say_what_it_says() -> None:
+    title, description = "Server is down", "Main server offline, all users"
+    served = TicketClassifier.load(COMMITTED).predict_proba([title], [description])
+
+    for head, probabilities in served.items():
+        vectorizer, regression = (joblib.load(COMMITTED / f"{head}_{part}.joblib") for part in ("vectorizer", "model"))
+        text = join_fields(title, description)
+        assert regression.predict_proba(vectorizer.transform([text])) == pytest.approx(probabilities)
