@@ -43,9 +43,16 @@ class Service:
 
 @contextmanager
 def running_service(
-    models_dir: Path, *, workers: int = 1, environment: Mapping[str, str] = MappingProxyType({})
+    models_dir: Path,
+    *,
+    workers: int = 1,
+    environment: Mapping[str, str] = MappingProxyType({}),
+    stdout: int = subprocess.DEVNULL,
 ) -> Iterator[Service]:
-    """Start the service without request log lines and without a limit, or as ``environment`` says."""
+    """Start the service without request log lines and without a limit, or as ``environment`` says.
+
+    ``stdout`` is the descriptor that its log goes to.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -60,7 +67,7 @@ def running_service(
     }
     command = [sys.executable, "-m", "app", "--host", "127.0.0.1", "--port", str(port), "--workers", str(workers)]
     started_at = time.perf_counter()
-    process = subprocess.Popen(command, cwd=ROOT, env=whole_environment, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(command, cwd=ROOT, env=whole_environment, stdout=stdout)
     try:
         _wait_until_ready(process, port)
         yield Service(process.pid, port, time.perf_counter() - started_at)
