@@ -49,6 +49,11 @@ serve: $(VENV)/.installed ## Serve on http://127.0.0.1:8000 (HOST=, PORT=, WORKE
 	@ls "$${MODELS_BASE_DIR:-models}"/v*/manifest.json >/dev/null 2>&1 || "$(RUN)" train.py
 	@exec "$(RUN)" -m app
 
+.PHONY: dev
+dev: $(VENV)/.installed ## Serve as `make serve` does, and start anew when a file of app/ changes (HOST=, PORT=)
+	@STRUCTURED_LOGS="$${STRUCTURED_LOGS:-false}" exec "$(RUN)" -m uvicorn app.main:app --reload --reload-dir app \
+		--host "$${HOST:-127.0.0.1}" --port "$${PORT:-8000}" --no-access-log
+
 .PHONY: train
 train: $(VENV)/.installed ## Train a model (TRAIN_ARGS="--data tickets.csv --version 1.1.0")
 	"$(RUN)" train.py $(TRAIN_ARGS)

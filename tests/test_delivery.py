@@ -2,9 +2,12 @@
 
 import fnmatch
 import json
+import os
 import re
 import shutil
+import signal
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -12,6 +15,7 @@ from typing import Any
 import pytest
 
 from app import __version__
+from tests.processes import ServiceProcess, clean_environment, free_port
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -141,9 +145,36 @@ def test_git_ignores_environments_and_secrets_but_keeps_models_and_the_example()
     assert run.stdout.split() == [*paths[:5], paths[-1]]
 
 
-@pytest.mark.parametrize("target", ["serve", "test", "train", "lint", "bench", "help", "clean"])
+@pytest.mark.parametrize("target", ["serve", "dev", "test", "train", "lint", "bench", "help", "clean"])
 def test_make_help_lists(target: str) -> None:
     assert re.search(rf"^  make {target} +\S", make("help").stdout, re.MULTILINE)
+
+
+def test_make_test_installs_all_that_it_needs_once(tmp_path: Path) -> None:
+    steps = make("--dry-run", "test", f"VENV={tmp_path / 'venv'}").stdout
+    assert re.findall(r"-m pip install .*--requirement (\S+)", steps) == ["requirements-dev.lock"]
+    assert [tool for tool in ("ruff", "mypy", "bandit", "pytest") if f"-m {tool}" not in steps] == []
+
+
+def test_make_dev_serves_and_looks_for_changes(tmp_path: Path) -> None:
+    command = shutil.which("make") or pytest.skip("make is not installed")
+    installed, port, log_path = tmp_path / ".installed", free_port(), tmp_path / "log"
+    with log_path.open("wb") as log:
+        process = subprocess.Popen(
+            [command, f"--old-file={installed}", "dev", f"VENV={tmp_path}", f"RUN={sys.executable}", f"PORT={port}"],
+            cwd=ROOT,
+            env=clean_environment(),
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    try:
+        service = ServiceProcess(process, log_path, f"http://127.0.0.1:{port}")
+        service.wait_until_live()
+        assert "Started reloader process" in service.log()
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(30)
 
 
 def test_make_says_what_to_install_when_no_python_can_make_an_environment(tmp_path: Path) -> None:
