@@ -1,5 +1,6 @@
 """A version directory is complete or absent, and nothing altered is ever loaded."""
 
+import io
 import json
 import os
 import pickle
@@ -7,6 +8,7 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from app.models.artifacts import ArtifactError, list_versions, verify, write_version
@@ -68,14 +70,30 @@ class _Bomb:
         return os.mkdir, ("exploded",)
 
 
-def test_a_planted_pickle_is_not_executed(
-    version_directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def _bomb_as_array() -> bytes:
+    file = io.BytesIO()
+    np.save(file, np.array([_Bomb()], dtype=object), allow_pickle=True)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("planted", [pickle.dumps(_Bomb()), _bomb_as_array()], ids=["pickle", "array of objects"])
+def test_a_planted_pickle_is_not_executed_though_its_hash_is_right(
+    version_directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, planted: bytes
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    for name in ("weights.npy", "model.json", "priority_model.joblib"):
-        (version_directory / name).write_bytes(pickle.dumps(_Bomb()))
-    with pytest.raises(ArtifactError):
-        TicketClassifier.load(version_directory)
+    files = {path.name: path.read_bytes() for path in version_directory.iterdir() if path.name != "manifest.json"}
+
+    refused = set()
+    for name in (*files, "priority_model.joblib"):
+        write_version(version_directory, files | {name: planted}, force=True)
+        verify(version_directory)
+        try:
+            TicketClassifier.load(version_directory)
+        except ArtifactError:
+            refused.add(name)
+
+    assert {"idf.npy", "model.json", "vocabulary.txt", "weights.npy"} <= refused
+    assert "priority_model.joblib" not in refused
     assert not (tmp_path / "exploded").exists()
 
 

@@ -51,17 +51,20 @@ def test_what_work_raises_reaches_the_caller_and_gives_its_place_back(queue: Wor
 
 
 def test_one_piece_of_work_is_done_at_a_time(queue: WorkQueue) -> None:
-    running: list[int] = []
-    most: list[int] = []
+    running: set[int] = set()
+    are_together = threading.Event()
 
-    def work() -> None:
-        running.append(1)
-        most.append(len(running))
-        running.pop()
+    def work(number: int) -> None:
+        running.add(number)
+        if len(running) > 1:
+            are_together.set()
+        # Time for another one to begin, where that is possible.
+        are_together.wait(0.1)
+        running.remove(number)
 
     async def do_some() -> None:
-        await asyncio.gather(*[queue.run(work, n_bytes=1) for _ in range(6)])
+        await asyncio.gather(*[queue.run(lambda number=number: work(number), n_bytes=1) for number in range(3)])
 
     asyncio.run(do_some())
 
-    assert most == [1] * 6
+    assert not are_together.is_set()
