@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import importlib
 import logging
+import mmap
 import multiprocessing
 import os
 import signal
@@ -42,10 +44,11 @@ _PRELOADED: Final = (
     "uvicorn.protocols.http.httptools_impl",
 )
 _TICK_SECONDS: Final = 0.1
-# A dead process is seen at every tick; whether a living one hangs is asked less often, since that may take a while.
-_PING_EVERY_SECONDS: Final = 2.0
-# Until then a worker may still be importing, and answers nothing.
-_START_SECONDS: Final = 30.0
+_BEAT_SECONDS: Final = 0.5
+# A dead process is seen at every tick. One that lives hangs when its loop gives no beat for this many looks:
+# looks are counted, not seconds, so that a machine that was suspended does not lose all of its workers.
+_LOOK_SECONDS: Final = 2.0
+_LOOKS: Final = 3
 # Beyond what a worker takes for draining and stopping; one that still runs is killed.
 _MARGIN_SECONDS: Final = 2
 
@@ -60,6 +63,24 @@ def _preload() -> None:
     gc.freeze()
 
 
+class _BeatingServer(DrainingServer):
+    """A server whose event loop counts ``beats`` from the end of its start, until the process ends."""
+
+    def __init__(self, config: ServerConfig, beats: memoryview) -> None:
+        super().__init__(config)
+        self._beats = beats
+        self._beating: asyncio.Task[None] | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._beating = asyncio.get_running_loop().create_task(self._beat())
+
+    async def _beat(self) -> None:
+        while True:
+            self._beats[0] += 1
+            await asyncio.sleep(_BEAT_SECONDS)
+
+
 class Worker(Process):
     """One process that serves; uvicorn's, with our server in it."""
 
@@ -69,23 +90,28 @@ class Worker(Process):
         super().__init__(config, sockets)
         # uvicorn's processes begin with an empty interpreter; these share the memory of what the parent has imported.
         self.process = _FORK.Process(target=self._run, args=(sockets,))  # type: ignore[assignment]
-        self._started_at = time.monotonic()
+        # A page that the process shares with its parent.
+        self._beats = memoryview(mmap.mmap(-1, mmap.PAGESIZE)).cast("Q")
+        self._seen_beats = 0
+        self._looks_without_beat = 0
 
     def _run(self, sockets: list[socket.socket]) -> None:
         for number in _PARENTS_SIGNALS:
             signal.signal(number, signal.SIG_DFL)
-        self.target(sockets)
+        self.server.run(sockets)
 
     @property
     def server(self) -> DrainingServer:
         if self._server is None:
-            self._server = DrainingServer(self.config)
+            self._server = _BeatingServer(self.config, self._beats)
         return self._server  # type: ignore[return-value]
 
     def hangs(self) -> bool:
-        """Ask the worker for a sign of life; waits for it for some seconds."""
-        is_young = time.monotonic() - self._started_at < _START_SECONDS
-        return not is_young and not self.ping(timeout=self.config.timeout_worker_healthcheck)
+        """Look whether the event loop runs; one that still starts is not expected to."""
+        beats = self._beats[0]
+        is_still = beats > 0 and beats == self._seen_beats
+        self._seen_beats, self._looks_without_beat = beats, self._looks_without_beat + 1 if is_still else 0
+        return self._looks_without_beat >= _LOOKS
 
     def send_signal(self, number: int) -> None:
         if self.process.exitcode is None and self.process.pid is not None:
@@ -104,7 +130,7 @@ class Supervisor(Multiprocess):
     def __init__(self, config: ServerConfig, sockets: list[socket.socket]) -> None:
         super().__init__(config, sockets)
         self.has_failed = False
-        self._ping_at = 0.0
+        self._look_at = 0.0
 
     def init_processes(self) -> None:
         _preload()
@@ -124,13 +150,17 @@ class Supervisor(Multiprocess):
         self._wait_for_workers()
 
     def keep_subprocess_alive(self) -> None:
-        asks = time.monotonic() >= self._ping_at
-        if asks:
-            self._ping_at = time.monotonic() + _PING_EVERY_SECONDS
+        looks = time.monotonic() >= self._look_at
+        if looks:
+            self._look_at = time.monotonic() + _LOOK_SECONDS
         for position, worker in enumerate(self.processes):
-            if self.should_exit.is_set() or (worker.process.is_alive() and not (asks and worker.hangs())):
-                continue
-            worker.kill()
+            if self.should_exit.is_set():
+                return
+            if worker.process.is_alive():
+                if not (looks and worker.hangs()):
+                    continue
+                logger.error("a worker hangs and is killed", extra={"pid": worker.pid})
+                worker.kill()
             worker.join()
             if worker.exitcode == STARTUP_FAILURE:
                 logger.error("a worker failed to start", extra={"pid": worker.pid})

@@ -194,6 +194,46 @@ def test_a_worker_that_is_killed_is_replaced_within_3_seconds(start_process: Sta
     assert process.stop() == 0
 
 
+@pytest.mark.slow
+def test_a_worker_whose_event_loop_is_stuck_is_replaced_while_the_others_serve(start_process: StartProcess) -> None:
+    process = start_process("--workers", "2", command=("-m", "tests.server.stuck_service"))
+    process.wait_for(lambda: process.log().count("Application startup complete") == 2)
+    before = workers_of(process)
+
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.post(f"{process.base_url}/block", timeout=0.5)
+    meanwhile = {served_by(process) for _ in range(5)}
+    process.wait_for(lambda: process.log().count("Application startup complete") == 3)
+
+    now = workers_of(process)
+    assert len(now) == 2
+    assert set(before) & set(now) == meanwhile
+    assert process.log().count("a worker hangs and is killed") == 1
+    assert served_by(process) in now
+    assert process.stop() == 0
+
+
+def served_by(process: ServiceProcess) -> int:
+    return int(httpx.get(f"{process.base_url}/health/live").text)
+
+
+@pytest.mark.slow
+def test_workers_that_are_idle_or_drain_are_not_taken_for_stuck(start_process: StartProcess) -> None:
+    process = start_process("--workers", "2", DRAIN_SECONDS="8")
+    process.wait_for(lambda: process.log().count("Application startup complete") == 2)
+    before = workers_of(process)
+
+    time.sleep(8)
+    idle = workers_of(process)
+    process.process.terminate()
+    time.sleep(7)
+    draining = workers_of(process)
+
+    assert idle == draining == before
+    assert process.stop() == 0
+    assert "hangs" not in process.log()
+
+
 def test_workers_stop_when_their_parent_is_gone(start_process: StartProcess) -> None:
     process = start_process("--workers", "2")
     workers = workers_of(process)
