@@ -26,6 +26,8 @@ yaml = pytest.importorskip("yaml", reason="comes with requirements-dev.lock")
 ROOT = Path(__file__).parent.parent
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 SECURITY = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
+PAGES = sorted((ROOT / "docs").glob("*.md"))
+MADE_LATER = {"benchmarks/.venvs"}
 ALERTS = ROOT / "deploy" / "prometheus" / "alerts.yml"
 DASHBOARD = json.loads((ROOT / "deploy" / "grafana" / "ticket-classifier.json").read_text(encoding="utf-8"))
 KUBERNETES = list(yaml.safe_load_all((ROOT / "deploy/kubernetes/ticket-classifier.yaml").read_text(encoding="utf-8")))
@@ -177,7 +179,7 @@ def test_the_security_page_has_every_risk_of_the_list_once() -> None:
     assert rows == [str(i) for i in range(1, 11)]
 
 
-@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda path: path.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
 def test_links_inside_the_pages_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
         path, _, anchor = target.partition("#")
@@ -188,6 +190,23 @@ def test_links_inside_the_pages_lead_somewhere(page: Path) -> None:
         if anchor:
             headings = re.findall(r"^#+ (.+)$", linked.read_text(encoding="utf-8"), re.MULTILINE)
             assert anchor in {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}, target
+
+
+def test_the_page_of_the_architecture_has_a_sentence_for_every_room() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rooms = {path.parent.relative_to(ROOT) for path in (ROOT / "app").rglob("__init__.py")} - {Path("app")}
+
+    named = re.findall(r"^\| `(app/[\w/]+)/` \| \S.*\|$", page, re.MULTILINE)
+
+    assert sorted(named) == sorted(str(room) for room in rooms)
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", *PAGES], ids=lambda path: path.name)
+def test_every_place_in_the_code_that_a_page_names_is_there(page: Path) -> None:
+    named = set(re.findall(r"`((?:app|benchmarks|scripts|tests)/[\w./-]*)", page.read_text(encoding="utf-8")))
+
+    for name in named - MADE_LATER:
+        assert (ROOT / name).exists(), name
 
 
 def test_settings_and_slugs_that_the_page_for_operators_names_exist() -> None:
