@@ -83,13 +83,14 @@ class TicketClassifier:
 
     @classmethod
     def load(cls, directory: str | Path, check_manifest: ManifestCheck = trust_any_manifest) -> Self:
-        """Verify every file of ``directory``, load the model, and let it pass its own test.
+        """Verify every file that is in ``directory``, load the model, and let it pass its own test.
 
-        Raise ``ArtifactError`` when ``check_manifest`` refuses the manifest, when a file is missing or altered, or when
-        this machine computes other answers than the one that trained.
+        Raise ``ArtifactError`` when ``check_manifest`` refuses the manifest, when a file is altered or one that is needed
+        is missing, or when this machine computes other answers than the one that trained. What is for people and
+        notebooks (report, lists, joblib files) may be left out.
         """
         directory = Path(directory)
-        manifest = verify(directory, check_manifest)
+        manifest = verify(directory, check_manifest, whole=False)
         try:
             metadata = json.loads(bytes(read_verified(directory, manifest, METADATA_NAME)))
             classifier = cls(from_files(directory, manifest), metadata, read_reference(directory, manifest))

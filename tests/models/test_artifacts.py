@@ -13,6 +13,7 @@ import pytest
 
 from app.models.artifacts import ArtifactError, list_versions, verify, write_version
 from app.models.classifier import TicketClassifier
+from tests.models.conftest import make_model, model_files
 
 Alteration = Callable[[Path], object]
 
@@ -56,6 +57,31 @@ ALTERATIONS: dict[str, Alteration] = {
         json.dumps({"format": 1, "files": {"../secret": {"sha256": "0" * 64, "size": 0}}})
     ),
 }
+
+
+def test_what_serving_never_reads_may_be_left_out_but_not_altered(version_directory: Path) -> None:
+    unread = version_directory / "notes.txt"
+    unread.write_bytes(b"READ by nobody")
+    with pytest.raises(ArtifactError, match="SHA-256"):
+        TicketClassifier.load(version_directory)
+    unread.unlink()
+    unread.symlink_to("nowhere")
+    with pytest.raises(ArtifactError, match="cannot be read"):
+        TicketClassifier.load(version_directory)
+
+    unread.unlink()
+
+    assert TicketClassifier.load(version_directory).version == "1.0.0"
+    with pytest.raises(ArtifactError, match=r"notes\.txt cannot be read"):
+        verify(version_directory)
+
+
+@pytest.mark.parametrize("name", sorted(model_files(make_model()).keys() - {"notes.txt"}))
+def test_a_version_without_a_file_that_it_needs_is_refused(version_directory: Path, name: str) -> None:
+    (version_directory / name).unlink()
+
+    with pytest.raises(ArtifactError, match=rf"{name} cannot be read"):
+        TicketClassifier.load(version_directory)
 
 
 @pytest.mark.parametrize("name", ALTERATIONS)
