@@ -47,7 +47,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         port=arguments.port,
         workers=arguments.workers,
         drain_seconds=settings.drain_seconds,
-        max_pending_requests=settings.max_pending_requests,
     )
     try:
         bound = bind(arguments.host, arguments.port)

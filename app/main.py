@@ -22,20 +22,19 @@ from app.logging_utils import RequestLog, configure_logging, log_loop_error
 from app.metrics.service_metrics import Metrics
 from app.metrics.shared_values import SharedValues
 from app.models.artifacts import ManifestCheck, trust_any_manifest
+from app.serving.admission import TICKET_UNITS, WAITING_BATCH_UNITS, Admission
 from app.serving.joint_prediction import JointPrediction
 from app.serving.model_updates import ModelUpdates
 from app.serving.registry import ModelRegistry, ModelState
-from app.serving.work_queue import WorkQueue
 from app.web.api import health, metrics, model, version
 from app.web.api.classify import BATCH_MAX_BODY_BYTES, BATCH_PATH, CLASSIFY_PATH, classify_routes
-from app.web.api.direct_route import DirectFastAPI
 from app.web.api.documentation import complete_openapi
-from app.web.api.documentation_pages import DOCUMENTATION_PATHS, documentation_routes
+from app.web.api.documentation_pages import documentation_routes
+from app.web.application import Application
 from app.web.error_handlers import exception_handlers
 from app.web.middleware.authentication import AuthenticationMiddleware
 from app.web.middleware.body_limit import BodyLimitMiddleware
-from app.web.middleware.body_memory import BodyMemoryMiddleware
-from app.web.middleware.cors import CrossOriginMiddleware
+from app.web.middleware.cors import CrossOriginPolicy, PreflightMiddleware
 from app.web.middleware.rate_limit import RateLimitMiddleware
 from app.web.middleware.request_context import RequestContextMiddleware
 
@@ -43,7 +42,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
 EXEMPT_PATHS: Final = health.HEALTH_PATHS | {metrics.METRICS_PATH}
-DOCS_PATHS: Final = DOCUMENTATION_PATHS | {"/openapi.json"}
 PROTECTED_PATHS: Final = frozenset({CLASSIFY_PATH, BATCH_PATH, "/model/status", "/model/drift"})
 ADMIN_PATHS: Final = frozenset({model.ACTIVATE_PATH, model.RELOAD_PATH})
 
@@ -61,9 +59,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app_metrics.show(DriftCollector(drift))
     limiter = _rate_limiter(settings, app_metrics)
     protected_paths = PROTECTED_PATHS if settings.api_keys else frozenset()
-    routes = _routes(settings)
-    paths = {route.path for route in routes} | DOCS_PATHS
-    app = DirectFastAPI(
+    app = Application(
         title="Ticket classifier",
         version=__version__,
         description="Priority and department of customer-support tickets, with calibrated confidence.",
@@ -75,8 +71,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         telemetry={"tracing": False, "metrics": False, "logs": False},
         redirect_slashes=False,
         lifespan=_lifespan(settings, app_metrics, drift, limiter),
-        routes=[*routes, *(documentation_routes() if settings.docs_enabled else ())],
-        middleware=_middleware(settings, request_log, app_metrics, limiter, paths=paths),
+        routes=[*_routes(settings), *(documentation_routes() if settings.docs_enabled else ())],
+        middleware=_middleware(settings, request_log, app_metrics, limiter),
         exception_handlers=exception_handlers(),
     )
     complete_openapi(app, protected_paths=protected_paths | ADMIN_PATHS)
@@ -124,7 +120,6 @@ def _lifespan(
         updates = ModelUpdates(registry)
         await updates.start()
         await limiter.start()
-        work_queue = WorkQueue()
         try:
             yield {
                 "registry": registry,
@@ -132,10 +127,13 @@ def _lifespan(
                 "metrics": app_metrics,
                 "drift": drift,
                 "joint_prediction": JointPrediction(app_metrics.scored),
-                "work_queue": work_queue,
+                "ticket_admission": Admission(
+                    max_running_units=TICKET_UNITS, max_waiting_units=settings.max_pending_requests
+                ),
+                # One at a time: more threads would only slow each other down.
+                "batch_admission": Admission(max_running_units=1, max_waiting_units=WAITING_BATCH_UNITS),
             }
         finally:
-            work_queue.close()
             await limiter.close()
             await updates.close()
 
@@ -165,12 +163,13 @@ def _routes(settings: Settings) -> list[APIRoute]:
 
 
 def _middleware(
-    settings: Settings, request_log: RequestLog, app_metrics: Metrics, limiter: RateLimiter, *, paths: set[str]
+    settings: Settings, request_log: RequestLog, app_metrics: Metrics, limiter: RateLimiter
 ) -> list[Middleware]:
     """Return what every request passes, outermost first."""
-    stack = [Middleware(RequestContextMiddleware, request_log=request_log, metrics=app_metrics, known_paths=paths)]
-    if settings.cors_allow_origins:
-        stack.append(Middleware(CrossOriginMiddleware, allow_origins=settings.cors_allow_origins))
+    policy = CrossOriginPolicy(settings.cors_allow_origins) if settings.cors_allow_origins else None
+    stack = [Middleware(RequestContextMiddleware, request_log=request_log, metrics=app_metrics, cross_origin=policy)]
+    if policy is not None:
+        stack.append(Middleware(PreflightMiddleware, policy=policy))
     stack.append(
         Middleware(
             RateLimitMiddleware,
@@ -200,7 +199,6 @@ def _middleware(
             max_bytes_by_path={BATCH_PATH: BATCH_MAX_BODY_BYTES},
         )
     )
-    stack.append(Middleware(BodyMemoryMiddleware, paths=frozenset({BATCH_PATH})))
     return stack
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import gc
 import json
 import subprocess
 import sys
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from app.config import Settings
 from app.logging_utils import StdoutHandler
@@ -28,7 +27,7 @@ from app.models.classifier import Prediction
 from app.models.schemas import Ticket
 from app.web.api import classify
 from app.web.api.classification_json import classification_json
-from app.web.api.direct_route import DirectDispatch
+from app.web.application import Dispatch
 from benchmarks.http_parts import seconds_of_requests
 from benchmarks.measuring import ROOT, Figure
 from benchmarks.results import Origin, add_keep_option
@@ -49,45 +48,24 @@ class Contestant:
 
 def _without_dispatch(app: FastAPI) -> ASGIApp:
     """Take the layers of the framework inside of ours, down to its router, for ``/classify`` too."""
-    dispatch: Any = app.build_middleware_stack()
-    outermost = dispatch
-    while not isinstance(dispatch, DirectDispatch):
-        dispatch = dispatch._app  # noqa: SLF001 - what is measured is how the layers are put together
-    dispatch._direct = {}  # noqa: SLF001
-    return _called_by(app, outermost)
+    layer: Any = app.build_middleware_stack()
+    app.middleware_stack = layer
+    while not isinstance(layer, Dispatch):
+        layer = layer._app  # noqa: SLF001 - what is measured is how the layers are put together
+    layer._direct = {}  # noqa: SLF001
+    return app
 
 
 def _within_framework(app: FastAPI) -> ASGIApp:
     """Put the framework's outermost layers around ours."""
-    direct = app.build_middleware_stack()
     bare = FastAPI(telemetry=app._telemetry, openapi_url=None)  # noqa: SLF001
-    bare.router = direct  # type: ignore[assignment]
+    bare.router = app  # type: ignore[assignment]
     return bare
-
-
-def _called_by(app: FastAPI, stack: ASGIApp) -> ASGIApp:
-    async def call(scope: Scope, receive: Receive, send: Send) -> None:
-        scope["app"] = app
-        await stack(scope, receive, send)
-
-    return call
 
 
 async def _one_by_one(classifier: Any, title: str, description: str) -> Prediction:  # noqa: ANN401
     prediction: Prediction = classifier.predict(title, description)
     return prediction
-
-
-@contextlib.contextmanager
-def _collecting_often() -> Iterator[None]:
-    gc.unfreeze()
-    usual = gc.get_threshold()
-    gc.set_threshold(700, 10, 10)
-    try:
-        yield
-    finally:
-        gc.set_threshold(*usual)
-        gc.freeze()
 
 
 @contextlib.contextmanager
@@ -171,12 +149,8 @@ async def _measure(models: Path, *, rounds: int) -> dict[str, list[float]]:
             Contestant("every ticket predicted alone", app, alone),
             Contestant("answers through an encoder", app, state, _with_encoder),
             Contestant("every log line written by itself", app, state, _writing_each_line),
-            Contestant("garbage collected as usual", app, state, _collecting_often),
         ]
         seconds: dict[str, list[float]] = {contestant.name: [] for contestant in contestants}
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(20_000, 10, 10)
         for number in range(rounds + 1):
             for contestant in contestants:
                 with contestant.around():

@@ -24,7 +24,6 @@ class ServerConfig(Config):
         port: int,
         workers: int,
         drain_seconds: float,
-        max_pending_requests: int,
     ) -> None:
         super().__init__(
             app,
@@ -44,4 +43,3 @@ class ServerConfig(Config):
             timeout_graceful_shutdown=STOP_SECONDS,
         )
         self.drain_seconds = drain_seconds
-        self.max_pending_requests = max_pending_requests

@@ -12,7 +12,9 @@ from app.errors import ErrorKind, ServiceError
 from app.logging_utils import describe_exception
 
 if TYPE_CHECKING:
-    from app.server.reader import RequestReader
+    from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+    from app.server.state import ConnectionState
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +25,15 @@ _BODILESS_STATUSES: Final = frozenset({204, 304})
 class RequestCycle(RequestResponseCycle):
     """uvicorn's, which can be refused on its way, and writes the head and the body of an answer at once."""
 
-    def __init__(self, connection: RequestReader, scope: Any, *, keep_alive: bool, expects_continue: bool) -> None:  # noqa: ANN401 - ASGI's
+    def __init__(
+        self,
+        connection: HttpToolsProtocol,
+        shared: ConnectionState,
+        scope: Any,  # noqa: ANN401 - ASGI's
+        *,
+        keep_alive: bool,
+        expects_continue: bool,
+    ) -> None:
         super().__init__(
             scope,
             connection.transport,
@@ -37,18 +47,14 @@ class RequestCycle(RequestResponseCycle):
             keep_alive,
             connection.on_response_complete,
         )
-        self.task: asyncio.Task[None] | None = None
-        self.units = 0
-        self.held = False
         self.refusal: ErrorKind | None = None
-        self._connections = connection.server_state
+        self._shared = shared
         self._pipeline = connection.pipeline
         self._head = b""
 
     def refuse(self, kind: ErrorKind) -> None:
         """Have the application answer with ``kind`` instead, if it has not answered yet."""
         self.refusal = kind
-        self.held = False
         # The outermost middleware reads this if it has not run yet; what waits for the body meets it in `receive`.
         self.scope["state"]["refusal"] = kind
         self.message_event.set()
@@ -66,15 +72,7 @@ class RequestCycle(RequestResponseCycle):
             if not self.response_complete and not self.disconnected:
                 self.transport.abort()
         finally:
-            self.finish()
             self.on_response = _nothing
-            # Here rather than in a callback, which would cost another turn of the loop.
-            self._connections.tasks.discard(self.task)
-
-    def finish(self) -> None:
-        """Make room for another request, if this one took some."""
-        if self.units:
-            self._connections.admission.release(self)
 
     async def receive(self) -> Any:  # noqa: ANN401 - ASGI's
         if self.refusal is None and not self.disconnected and not self.response_complete:
@@ -85,9 +83,6 @@ class RequestCycle(RequestResponseCycle):
             if not self.message_event.is_set():
                 await self.message_event.wait()
             self.message_event.clear()
-            while self.held and not self.disconnected:
-                await self.message_event.wait()
-                self.message_event.clear()
         if self.refusal is not None and not self.response_started:
             raise ServiceError(self.refusal)
         if self.disconnected or self.response_complete:
@@ -109,7 +104,7 @@ class RequestCycle(RequestResponseCycle):
             raise RuntimeError(f"{message['type']} was not expected at this point of the answer")
 
     def _start(self, status: int, headers: Any) -> None:  # noqa: ANN401 - ASGI's
-        parts = [STATUS_LINE[status], self._connections.head_lines]
+        parts = [STATUS_LINE[status], self._shared.head_lines]
         for name, value in headers:
             if name == b"content-length":
                 self.expected_content_length = int(value)
@@ -119,7 +114,7 @@ class RequestCycle(RequestResponseCycle):
                 continue
             parts += (name, b": ", value, b"\r\n")
         # A client that waits for 100 (Continue) may or may not send its body now, so what follows is ambiguous.
-        if self.waiting_for_100_continue or (self._connections.draining and not self._pipeline):
+        if self.waiting_for_100_continue or (self._shared.draining and not self._pipeline):
             self.keep_alive = False
         n_lines = len(parts) // 4 + parts[1].count(b"\n") + 1
         if not self.keep_alive:
@@ -156,7 +151,6 @@ class RequestCycle(RequestResponseCycle):
                 raise RuntimeError("the answer has not the length that its head says")
             self.response_complete = True
             self.message_event.set()
-            self.finish()
             self.on_response()
 
 

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from app.errors import REQUEST_TIMEOUT, ErrorKind
+from app.errors import OVERLOADED, REQUEST_TIMEOUT, ErrorKind
 from app.server.cycle import RequestCycle
 from app.server.reader import Phase, RefusedError, RequestReader
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Coroutine
 
-    from app.server.admission import ConnectionState
     from app.server.config import ServerConfig
+    from app.server.state import ConnectionState
 
 # From the first byte of a request, or the opening of its connection, to its last byte.
 REQUEST_SECONDS: Final = 10.0
@@ -29,9 +28,6 @@ _LINGER_BYTES: Final = 32 << 20
 _SKIPPED_BYTES: Final = 65_536
 # A client that was refused and asks again at once is read after this time, which those who are answered use better.
 _REST_SECONDS: Final = 0.1
-# Nothing else waits for other requests: health and metrics must be seen, and the model operated, under load too.
-# Batches have a bound of their own, because they run in a thread.
-_ADMITTED_PATH: Final = "/classify"
 
 
 class Connection(RequestReader):
@@ -112,36 +108,19 @@ class Connection(RequestReader):
         cycle, self._taken = self._taken, None
         if cycle is None:
             return
-        if cycle.more_body or not _is_admitted(cycle):
-            self._start(cycle)
-        else:
-            self._admit(cycle, self._start)
+        task = self.loop.create_task(cycle.run_asgi(self.app))
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
 
-    def _admit(self, cycle: RequestCycle, start: Callable[[RequestCycle], None]) -> None:
-        self.server_state.admission.admit(cycle, start)
-        if cycle.refusal is not None:
-            self.flow.resting = True
-            self.flow.pause_reading()
-            self.loop.call_later(_REST_SECONDS, self._end_rest)
+    def _rest(self) -> None:
+        self.flow.resting = True
+        self.flow.pause_reading()
+        self.loop.call_later(_REST_SECONDS, self._end_rest)
 
     def _end_rest(self) -> None:
         self.flow.resting = False
         if not self.pipeline and not self.transport.is_closing():
             self.flow.resume_reading()
-
-    def _start(self, cycle: RequestCycle) -> None:
-        if cycle.refusal is not None and not self.pipeline and not self.flow.write_paused:
-            # Nothing waits in an answer to what is refused, so it costs no task, and no turn of the loop.
-            _run_at_once(cycle.run_asgi(self.app))
-            return
-        cycle.task = self.loop.create_task(cycle.run_asgi(self.app))
-        self.tasks.add(cycle.task)
-
-    def _received(self, cycle: RequestCycle) -> None:
-        if cycle is self._answering and cycle is not self._taken and _is_admitted(cycle):
-            # It has been started, and waits for the rest of its body, which it gets when there is room.
-            cycle.held = True
-            self._admit(cycle, _proceed)
 
     def _refuse(self, kind: ErrorKind | None) -> None:
         phase, self.phase = self.phase, Phase.IGNORED
@@ -165,7 +144,7 @@ class Connection(RequestReader):
             scope.setdefault(name, missing)
         scope.setdefault("raw_path", b"")
         scope.setdefault("query_string", b"")
-        cycle = RequestCycle(self, scope, keep_alive=False, expects_continue=False)
+        cycle = RequestCycle(self, self.server_state, scope, keep_alive=False, expects_continue=False)
         cycle.more_body = False
         cycle.refuse(kind)
         self._take(cycle)
@@ -186,7 +165,9 @@ class Connection(RequestReader):
             self.since = self.loop.time()
         if self._unparsed:
             self._parse_pieces()
-        if not self.pipeline:
+        if cycle.scope["state"].get("error") == OVERLOADED.slug:
+            self._rest()
+        elif not self.pipeline:
             self.flow.resume_reading()
 
     def _close(self) -> None:
@@ -245,24 +226,6 @@ class Connection(RequestReader):
         is_quiet = self.phase is Phase.IDLE or not self._has_begun
         if is_quiet and self._answering is None and not self.transport.is_closing():
             self._close_quietly()
-
-
-def _is_admitted(cycle: RequestCycle) -> bool:
-    return cycle.refusal is None and cycle.scope["path"] == _ADMITTED_PATH
-
-
-def _run_at_once(coroutine: Coroutine[Any, Any, None]) -> None:
-    try:
-        coroutine.send(None)
-    except StopIteration:
-        return
-    coroutine.close()
-    raise RuntimeError("the answer to a refused request waited for something")
-
-
-def _proceed(cycle: RequestCycle) -> None:
-    cycle.held = False
-    cycle.message_event.set()
 
 
 def _is_short(cycle: RequestCycle) -> bool:

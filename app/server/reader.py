@@ -18,8 +18,8 @@ from app.server.cycle import RequestCycle
 if TYPE_CHECKING:
     import asyncio
 
-    from app.server.admission import ConnectionState
     from app.server.config import ServerConfig
+    from app.server.state import ConnectionState
 
 # Reads are parsed in pieces of this size, so that one read cannot put thousands of pipelined requests into a queue.
 _PIECE_BYTES: Final = 16_384
@@ -88,10 +88,6 @@ class RequestReader(HttpToolsProtocol):
     @abstractmethod
     def _take(self, cycle: RequestCycle) -> None:
         """Answer a request whose head is complete, after those before it; raise ``RefusedError`` if it cannot be."""
-
-    @abstractmethod
-    def _received(self, cycle: RequestCycle) -> None:
-        """Learn that a request has arrived in full."""
 
     @abstractmethod
     def _begin(self) -> None:
@@ -223,6 +219,7 @@ class RequestReader(HttpToolsProtocol):
         self._take(
             RequestCycle(
                 self,
+                self.server_state,
                 scope,
                 keep_alive=is_current and parser.should_keep_alive(),
                 expects_continue=is_current and self.expect_100_continue,
@@ -257,7 +254,6 @@ class RequestReader(HttpToolsProtocol):
         cycle.more_body = False
         if not cycle.response_complete:
             cycle.message_event.set()
-            self._received(cycle)
 
 
 def _origin_form(target: bytes) -> bytes:

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Final, cast
 from uvicorn import Server
 from uvicorn.config import STARTUP_FAILURE
 
-from app.server.admission import ConnectionState
 from app.server.config import ServerConfig
 from app.server.listener import Listener, url_of
 from app.server.protocol import Connection
+from app.server.state import ConnectionState
 
 if TYPE_CHECKING:
     import socket
@@ -33,9 +33,6 @@ _QUIET_SECONDS: Final = 0.5
 # A process manager may signal a whole group, whose parent then signals its workers too: that is one request to stop.
 _SAME_SIGNAL_SECONDS: Final = 1.0
 _HASTY_STOP_SECONDS: Final = 1.0
-# Requests under way hold more objects than the interpreter's usual 700, so it would look for cycles all the time, among
-# what is alive. Nothing here makes cycles, save for failures with tracebacks.
-_OBJECTS_BETWEEN_COLLECTIONS: Final = 20_000
 _HANDLED_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -51,7 +48,7 @@ class DrainingServer(Server):
 
     def __init__(self, config: ServerConfig) -> None:
         super().__init__(config)
-        self.server_state = ConnectionState(max_waiting_units=config.max_pending_requests)
+        self.server_state = ConnectionState()
         self._parent_pid = os.getppid()
         self._drain_until = float("inf")
         self._told_to_stop_at = 0.0
@@ -91,8 +88,6 @@ class DrainingServer(Server):
         await self.lifespan.startup()
         if self.lifespan.should_exit:
             raise SystemExit(STARTUP_FAILURE)
-        # Says that classifications reach the application through ``Admission``, so that it needs no bound of its own.
-        self.lifespan.state["bounds_work"] = True
         self._sweeper = asyncio.get_running_loop().create_task(self._sweep())
         try:
             self._listeners = [
@@ -102,9 +97,8 @@ class DrainingServer(Server):
             logger.error("cannot listen: %s", error.strerror)  # noqa: TRY400 - the reason says all
             await self.lifespan.shutdown()
             raise SystemExit(STARTUP_FAILURE) from error
-        # What was made up to here stays, so the collector need not look at it.
+        # What was made up to here stays, so the collector need not stop everything to look at it.
         gc.freeze()
-        gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS, *gc.get_threshold()[1:])
         self.started = True
         for bound in sockets or []:
             logger.info("running on %s", url_of(bound))

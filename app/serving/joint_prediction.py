@@ -8,8 +8,6 @@ from operator import attrgetter
 from time import perf_counter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from app.errors import OVERLOADED, ServiceError
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -17,8 +15,6 @@ if TYPE_CHECKING:
 
 # More at once do not get quicker, and the answers of the first would wait for the last.
 MAX_TOGETHER: Final = 32
-# About 20 ms of work. The command's own server never hands over as many at a time; others know no bound.
-MAX_WAITING: Final = 512
 
 
 class _Waiting(NamedTuple):
@@ -32,7 +28,7 @@ class JointPrediction:
     """Predicts for one event loop; ``on_scored`` gets the seconds that a ticket took, and how many took as long.
 
     What is asked for in one turn of the loop is predicted in the next one. There is no timer: a ticket that is alone
-    waits for nobody.
+    waits for nobody. How many may be asked for is bounded by ``Admission``.
     """
 
     def __init__(self, on_scored: Callable[[float, int], None]) -> None:
@@ -41,12 +37,7 @@ class JointPrediction:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def predict(self, classifier: TicketClassifier, title: str, description: str) -> Prediction:
-        """Return what ``classifier.predict`` returns, or raise what it raises.
-
-        Raise ``ServiceError`` (503) at once if too many tickets wait already.
-        """
-        if len(self._waiting) >= MAX_WAITING:
-            raise ServiceError(OVERLOADED)
+        """Return what ``classifier.predict`` returns, or raise what it raises."""
         loop = self._loop
         if loop is None:
             # Asked for once, because asking costs a system call.

@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from app.errors import OVERLOADED, ServiceError
 from app.models.classifier import Prediction, TicketClassifier
-from app.serving.joint_prediction import MAX_TOGETHER, MAX_WAITING, JointPrediction
+from app.serving.joint_prediction import MAX_TOGETHER, JointPrediction
 
 ROOT = Path(__file__).parents[2]
 TITLES = [f"Invoice {number} is wrong" for number in range(3 * MAX_TOGETHER)]
@@ -90,13 +89,3 @@ def test_a_request_that_was_cancelled_does_not_disturb_the_others(classifier: Ti
         return await other
 
     assert asyncio.run(ask()) == classifier.predict(TITLES[1], "")
-
-
-def test_beyond_a_bound_tickets_are_refused_at_once_and_the_others_answered(classifier: TicketClassifier) -> None:
-    joint = JointPrediction(lambda _, __: None)
-    title = TITLES[0]
-
-    answers = predict_together(joint, [(classifier, title)] * (MAX_WAITING + 3))
-
-    assert answers[:MAX_WAITING] == [classifier.predict(title, "")] * MAX_WAITING
-    assert [error.kind for error in answers[MAX_WAITING:] if isinstance(error, ServiceError)] == [OVERLOADED] * 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from time import perf_counter
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -18,18 +19,20 @@ from app.errors import (
     ServiceError,
 )
 from app.models.schemas import BatchClassification, Classification, Ticket
+from app.serving.admission import LEAST_BATCH_BYTES
 from app.web.api.classification_json import classification_json
 from app.web.api.direct_route import DirectRoute, send_json
 from app.web.api.documentation import LIMITED_ERRORS
 from app.web.api.json_body import check_content_headers, decode_strict, read_body, validate
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from pydantic import BaseModel
     from starlette.types import Receive, Scope, Send
 
     from app.models.classifier import Prediction
+    from app.serving.admission import Admission
     from app.serving.registry import LoadedModel, ModelRegistry
 
 CLASSIFY_PATH: Final = "/classify"
@@ -37,9 +40,8 @@ BATCH_PATH: Final = "/classify/batch"
 BATCH_MAX_BODY_BYTES: Final = 1 << 20
 
 # A ticket of this size takes a millisecond or two. A thread would make it take longer, and everything else, too: the
-# two threads hand the interpreter to each other with every packet that arrives. The command's own server bounds how
-# many come here at a time; under any other server they go through the queue, which bounds them.
-INLINE_BYTES: Final = 65_536
+# two threads hand the interpreter to each other with every packet that arrives.
+_INLINE_BYTES: Final = 65_536
 # Up to here a ticket shares a batch with others: longer ones take their time in any case, which the others would wait.
 _JOINT_BYTES: Final = 2_048
 
@@ -98,15 +100,18 @@ async def _classify(scope: Scope, receive: Receive, send: Send) -> None:
     model = current_model(state["registry"])
     check_content_headers(scope)
     body = await read_body(receive)
-    if len(body) <= _JOINT_BYTES:
-        ticket = validate(decode_strict(body), Ticket)
-        prediction = await state["joint_prediction"].predict(model.classifier, ticket.title, ticket.description)
-        _count(state, ticket, prediction)
-        content = classification_json(ticket, prediction, model.version)
-    elif len(body) <= INLINE_BYTES and state.get("bounds_work"):
-        content = _classified(body, model, state)
+    if len(body) > _INLINE_BYTES:
+        content = await _in_thread(state, len(body), lambda: _classified(body, model, state))
     else:
-        content = await state["work_queue"].run(lambda: _classified(body, model, state), n_bytes=len(body))
+        admission: Admission = state["ticket_admission"]
+        units = await admission.enter(len(body))
+        try:
+            if len(body) <= _JOINT_BYTES:
+                content = await _classified_jointly(body, model, state)
+            else:
+                content = _classified(body, model, state)
+        finally:
+            admission.leave(units)
     await send_json(send, content.encode())
 
 
@@ -116,11 +121,29 @@ async def _classify_batch(scope: Scope, receive: Receive, send: Send, batch_mode
     check_content_headers(scope)
     body = await read_body(receive)
 
-    def classified() -> bytes:
+    def classified() -> str:
         batch: Any = validate(decode_strict(body), batch_model)
-        return f'{{"results":[{",".join(_answers(model, batch.tickets, state))}]}}'.encode()
+        return f'{{"results":[{",".join(_answers(model, batch.tickets, state))}]}}'
 
-    await send_json(send, await state["work_queue"].run(classified, n_bytes=len(body)))
+    content = await _in_thread(state, len(body), classified)
+    await send_json(send, content.encode())
+
+
+async def _in_thread(state: Mapping[str, Any], n_bytes: int, work: Callable[[], str]) -> str:
+    """Do what takes too long for the event loop; one piece at a time, since threads share one interpreter."""
+    admission: Admission = state["batch_admission"]
+    units = await admission.enter(max(n_bytes, LEAST_BATCH_BYTES))
+    try:
+        return await asyncio.to_thread(work)
+    finally:
+        admission.leave(units)
+
+
+async def _classified_jointly(body: bytes, model: LoadedModel, state: Mapping[str, Any]) -> str:
+    ticket = validate(decode_strict(body), Ticket)
+    prediction = await state["joint_prediction"].predict(model.classifier, ticket.title, ticket.description)
+    _count(state, ticket, prediction)
+    return classification_json(ticket, prediction, model.version)
 
 
 def _classified(body: bytes, model: LoadedModel, state: Mapping[str, Any]) -> str:

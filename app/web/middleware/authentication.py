@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from app.errors import ADMIN_DISABLED, ADMIN_KEY_REQUIRED, INVALID_API_KEY
 from app.web.error_handlers import send_error
-from app.web.middleware.route_path import route_path
 
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
@@ -37,17 +36,17 @@ class AuthenticationMiddleware:
         self._is_admin_enabled = is_admin_enabled
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            path = route_path(scope)
-            refusal = self._refusal(path, scope["state"]["client"]) if path in self._guarded_paths else None
-            if refusal is not None:
-                headers = {"WWW-Authenticate": "Bearer"} if refusal is INVALID_API_KEY else {}
-                await send_error(scope, send, refusal, headers=headers)
-                return
-        await self._app(scope, receive, send)
+        state = scope["state"]
+        route = state["route"]
+        refusal = self._refusal(route, state["client"]) if route in self._guarded_paths else None
+        if refusal is None:
+            await self._app(scope, receive, send)
+        else:
+            headers = {"WWW-Authenticate": "Bearer"} if refusal is INVALID_API_KEY else {}
+            await send_error(scope, send, refusal, headers=headers)
 
-    def _refusal(self, path: str, client: Client) -> ErrorKind | None:
-        is_admin_path = path in self._admin_paths
+    def _refusal(self, route: str, client: Client) -> ErrorKind | None:
+        is_admin_path = route in self._admin_paths
         if is_admin_path and not self._is_admin_enabled:
             return ADMIN_DISABLED
         if not client.has_valid_key:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 
 from app.errors import CORS_REFUSED
@@ -14,17 +15,18 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-_ALLOWED_METHODS = ("GET", "HEAD", "POST")
-_ALLOWED_HEADERS = ("Authorization", "Content-Type", "X-API-Key", "X-Request-ID")
-_EXPOSED_HEADERS = ("RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-ID")
+_PREFLIGHT_METHOD: Final = "OPTIONS"
+_ALLOWED_METHODS: Final = ("GET", "HEAD", "POST")
+_ALLOWED_HEADERS: Final = ("Authorization", "Content-Type", "X-API-Key", "X-Request-ID")
+_EXPOSED_HEADERS: Final = ("RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-ID")
 
 
-class CrossOriginMiddleware(CORSMiddleware):
-    """Starlette's, without credentials: keys travel in headers that the page sets itself, never in cookies."""
+class CrossOriginPolicy(CORSMiddleware):
+    """Starlette's rules, without credentials: keys travel in headers that the page sets itself, never in cookies."""
 
-    def __init__(self, app: ASGIApp, *, allow_origins: Sequence[str]) -> None:
+    def __init__(self, allow_origins: Sequence[str]) -> None:
         super().__init__(
-            app,
+            _nothing,
             allow_origins=allow_origins,
             allow_methods=_ALLOWED_METHODS,
             allow_headers=_ALLOWED_HEADERS,
@@ -32,18 +34,38 @@ class CrossOriginMiddleware(CORSMiddleware):
             allow_credentials=False,
         )
 
+    def answer_headers(self, scope: Scope) -> list[tuple[bytes, bytes]]:
+        """Return what lets a page of an allowed origin read the answer to ``scope``, whatever the answer is."""
+        if scope["method"] == _PREFLIGHT_METHOD:
+            return []
+        origin = next((value for name, value in scope["headers"] if name == b"origin"), None)
+        if origin is None or not self.is_allowed_origin(origin.decode("latin-1")):
+            return []
+        if self.allow_all_origins:
+            origin_headers = [(b"access-control-allow-origin", b"*")]
+        else:
+            origin_headers = [(b"access-control-allow-origin", origin), (b"vary", b"Origin")]
+        return [*origin_headers, (b"access-control-expose-headers", ", ".join(_EXPOSED_HEADERS).encode())]
+
+
+class PreflightMiddleware:
+    """Answers browsers that ask what ``policy`` allows before they send a request."""
+
+    def __init__(self, app: ASGIApp, *, policy: CrossOriginPolicy) -> None:
+        self._app = app
+        self._policy = policy
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["method"] == "OPTIONS":
-            headers = dict(scope["headers"])
-            if b"origin" in headers and b"access-control-request-method" in headers:
-                await self._answer_preflight(scope, receive, send)
+        if scope["method"] == _PREFLIGHT_METHOD:
+            headers = Headers(scope=scope)
+            if "origin" in headers and "access-control-request-method" in headers:
+                response = self._policy.preflight_response(request_headers=headers)
+                if response.status_code == CORS_REFUSED.status:
+                    response = error_response(scope, CORS_REFUSED, headers={"Vary": "Origin"})
+                await response(scope, receive, send)
                 return
-        await super().__call__(scope, receive, send)
+        await self._app(scope, receive, send)
 
-    async def _answer_preflight(self, scope: Scope, receive: Receive, send: Send) -> None:
-        from starlette.datastructures import Headers  # noqa: PLC0415
 
-        response = self.preflight_response(request_headers=Headers(scope=scope))
-        if response.status_code == CORS_REFUSED.status:
-            response = error_response(scope, CORS_REFUSED, headers={"Vary": "Origin"})
-        await response(scope, receive, send)
+async def _nothing(scope: Scope, receive: Receive, send: Send) -> None:
+    """Stand where Starlette's class wants an application: only its rules are used."""

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Final
 
 from app.errors import RATE_LIMITED
 from app.web.error_handlers import send_error
-from app.web.middleware.route_path import route_path
 
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
@@ -40,10 +39,10 @@ class RateLimitMiddleware:
         self._policy = b"ratelimit-policy", b'"%b";q=%d;w=%d' % (_POLICY, limit, window_seconds)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or route_path(scope) in self._exempt_paths:
+        state = scope["state"]
+        if state["route"] in self._exempt_paths:
             await self._app(scope, receive, send)
             return
-        state = scope["state"]
         client = state["client"] = self._clients.identify(scope["headers"], scope.get("client"))
         quota = await self._limiter.hit(client.identity)
         service_limit = b'"%b";r=%d;t=%d' % (_POLICY, quota.remaining, quota.reset_seconds)

@@ -12,18 +12,16 @@ from starlette.requests import ClientDisconnect
 
 from app.errors import INTERNAL_ERROR
 from app.logging_utils import describe_exception, request_id_var
-from app.metrics.service_metrics import UNMATCHED_ROUTE
 from app.web.error_handlers import send_error
-from app.web.middleware.route_path import route_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from collections.abc import Set as AbstractSet
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from app.logging_utils import RequestLog
     from app.metrics.service_metrics import Metrics
+    from app.web.middleware.cors import CrossOriginPolicy
 
 logger = logging.getLogger(__name__)
 
@@ -40,23 +38,28 @@ class RequestContextMiddleware:
     """
 
     def __init__(
-        self, app: ASGIApp, *, request_log: RequestLog, metrics: Metrics, known_paths: AbstractSet[str]
+        self,
+        app: ASGIApp,
+        *,
+        request_log: RequestLog,
+        metrics: Metrics,
+        cross_origin: CrossOriginPolicy | None = None,
     ) -> None:
         self._app = app
         self._request_log = request_log
         self._metrics = metrics
-        self._known_paths = known_paths
+        self._cross_origin = cross_origin
         self._new_ids = _new_ids()
         self._n_under_way = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
         started = perf_counter()
         request_id = _incoming_id(scope) or next(self._new_ids)
         response_headers = [(b"x-request-id", request_id.encode())]
-        state = scope.setdefault("state", {})
+        if self._cross_origin is not None:
+            # Here rather than further in, so that pages can read refusals and failures too.
+            response_headers += self._cross_origin.answer_headers(scope)
+        state = scope["state"]
         state["request_id"] = request_id
         state["response_headers"] = response_headers
         status = 0
@@ -101,10 +104,9 @@ class RequestContextMiddleware:
             error=error,
             may_wait=self._n_under_way > 0,
         )
-        route = route_path(scope)
-        if route not in self._known_paths:
-            route = UNMATCHED_ROUTE
-        self._metrics.request_completed(route=route, method=method, status=status, seconds=seconds, error=error)
+        self._metrics.request_completed(
+            route=state["route"], method=method, status=status, seconds=seconds, error=error
+        )
 
 
 def _new_ids() -> Iterator[str]:

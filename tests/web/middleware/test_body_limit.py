@@ -1,12 +1,18 @@
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
 import pytest
 
+from app.errors import OVERLOADED, ServiceError
+from app.web.middleware.body_limit import BodyLimitMiddleware
+
 if TYPE_CHECKING:
+    from starlette.types import Message, Receive, Scope, Send
+
     from tests.conftest import Service, StartService
 
 ERROR_KEYS = {"detail", "code", "error", "request_id"}
@@ -87,3 +93,55 @@ def test_an_ambiguous_length_is_refused(service: Service, headers: list[tuple[st
 
     assert (response.status_code, response.json()["error"]) == (400, "bad_request")
     assert response.headers["connection"] == "close"
+
+
+async def _answer_nothing(_: Message) -> None:
+    raise AssertionError("nothing is answered here")
+
+
+async def _read_all(_: Scope, receive: Receive, __: Send) -> None:
+    more_body = True
+    while more_body:
+        more_body = (await receive())["more_body"]
+        await asyncio.sleep(0)
+
+
+class Bodies:
+    """Bodies in two chunks of 4 bytes, for a limit of 10 bytes in all."""
+
+    def __init__(self) -> None:
+        self._middleware = BodyLimitMiddleware(_read_all, max_bytes=100, max_bytes_by_path={}, max_buffered_bytes=10)
+
+    async def arrive(self, *, n_chunks: int = 2) -> None:
+        remaining = [b"1234"] * n_chunks
+
+        async def receive() -> Message:
+            return {"type": "http.request", "body": remaining.pop(), "more_body": bool(remaining)}
+
+        scope = {"type": "http", "headers": [], "state": {"route": "/classify"}}
+        await self._middleware(scope, receive, _answer_nothing)
+
+
+def test_bodies_that_do_not_fit_together_are_refused() -> None:
+    async def arrive_together() -> list[BaseException | None]:
+        bodies = Bodies()
+        return await asyncio.gather(bodies.arrive(), bodies.arrive(), return_exceptions=True)
+
+    first, second = asyncio.run(arrive_together())
+
+    assert (first is None) != (second is None)
+    refusal = first or second
+    assert isinstance(refusal, ServiceError)
+    assert refusal.kind is OVERLOADED
+    assert refusal.headers == {"Connection": "close"}
+
+
+def test_an_answered_request_gives_its_memory_back() -> None:
+    async def arrive_one_after_the_other() -> None:
+        bodies = Bodies()
+        for _ in range(5):
+            await bodies.arrive()
+            with pytest.raises(ServiceError):
+                await bodies.arrive(n_chunks=3)
+
+    asyncio.run(arrive_one_after_the_other())

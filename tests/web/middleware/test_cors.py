@@ -71,3 +71,22 @@ def test_any_origin_never_goes_with_credentials(start_service: StartService) -> 
 
     assert response.headers["access-control-allow-origin"] == "*"
     assert "access-control-allow-credentials" not in response.headers
+
+
+def test_a_failure_can_be_read_by_an_allowed_page(shared: Service) -> None:
+    async def fail() -> None:
+        raise RuntimeError
+
+    shared.app.add_api_route("/fail", fail, methods=["GET"])
+
+    answer = shared.get("/fail", headers={"Origin": "https://desk.example"})
+
+    assert (answer.status_code, answer.json()["error"]) == (500, "internal_error")
+    assert answer.headers.get_list("access-control-allow-origin") == ["https://desk.example"]
+    assert answer.headers["vary"] == "Origin"
+
+
+def test_a_preflight_says_once_what_is_allowed(shared: Service) -> None:
+    answer = shared.request("OPTIONS", "/classify", headers={"Origin": "https://desk.example", **PREFLIGHT})
+
+    assert answer.headers.get_list("access-control-allow-origin") == ["https://desk.example"]
