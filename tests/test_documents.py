@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import subprocess
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -150,7 +151,7 @@ def test_promtool_accepts_what_is_shown(start_service: StartService) -> None:
 
 
 def test_the_kubernetes_example_asks_the_right_paths_and_waits_long_enough(start_service: StartService) -> None:
-    deployment, service, _ = KUBERNETES
+    deployment, _, service, _ = KUBERNETES
     pod = deployment["spec"]["template"]["spec"]
     (container,) = pod["containers"]
     values = {entry["name"]: entry.get("value") for entry in container["env"]}
@@ -162,6 +163,66 @@ def test_the_kubernetes_example_asks_the_right_paths_and_waits_long_enough(start
     assert {name.lower() for name in values} <= set(Settings.model_fields)
     assert service["spec"]["selector"] == deployment["spec"]["template"]["metadata"]["labels"]
     assert service["spec"]["ports"][0]["targetPort"] == container["ports"][0]["name"]
+
+
+def test_the_kubernetes_example_suits_a_helpdesk_and_says_how_to_make_its_secret() -> None:
+    container = KUBERNETES[0]["spec"]["template"]["spec"]["containers"][0]
+    variables = {entry["name"]: entry.get("value", "") for entry in container["env"]}
+    secrets = [entry["valueFrom"]["secretKeyRef"] for entry in container["env"] if "valueFrom" in entry]
+    settings = Settings(_env_file=None, **{name.lower(): value for name, value in variables.items() if value})
+
+    assert settings.rate_limit_requests / settings.rate_limit_window_sec >= 50
+    assert settings.trusted_proxies
+    for text in ((ROOT / "deploy/kubernetes/ticket-classifier.yaml").read_text(encoding="utf-8"), OPERATIONS):
+        (command,) = re.findall(r"kubectl create secret generic .*", text.replace("\\\n", ""))
+        assert {secret["name"] for secret in secrets} == {command.split()[4]}
+        assert re.findall(r"--from-literal=([\w-]+)=", command) == [secret["key"] for secret in secrets]
+
+
+def test_the_kubernetes_example_fills_a_volume_in_which_a_version_can_be_activated(
+    models_dir: Path, start_service: StartService, tmp_path: Path
+) -> None:
+    deployment, claim, _, _ = KUBERNETES
+    pod = deployment["spec"]["template"]["spec"]
+    (filler,), (container,) = pod["initContainers"], pod["containers"]
+    variables = {entry["name"]: entry.get("value") for entry in container["env"]}
+    (mount,) = filler["volumeMounts"]
+    volume = next(volume for volume in pod["volumes"] if volume["name"] == mount["name"])
+    script = filler["args"][0].replace("/srv/models", str(models_dir)).replace('"/models/', f'"{tmp_path}/')
+
+    for _ in range(2):
+        subprocess.run([*filler["command"], script], check=True, timeout=30)
+
+    assert [path.name for path in tmp_path.iterdir()] == ["v1.0.0"]
+    service = start_service(models_base_dir=str(tmp_path), admin_api_keys=(sha256(b"admin").hexdigest(),))
+    answer = service.request("POST", "/model/activate", json={"version": "1.0.0"}, headers={"X-API-Key": "admin"})
+    assert answer.status_code == 200
+    assert (tmp_path / "ACTIVE").exists()
+    assert filler["image"] == container["image"]
+    assert mount in container["volumeMounts"]
+    assert variables["MODELS_BASE_DIR"] == mount["mountPath"]
+    assert volume["persistentVolumeClaim"]["claimName"] == claim["metadata"]["name"]
+    assert claim["spec"]["accessModes"] == ["ReadWriteMany"]
+    assert pod["securityContext"]["fsGroup"] == pod["securityContext"]["runAsGroup"]
+
+
+def test_prometheus_scrapes_the_port_of_every_pod_that_serves() -> None:
+    configuration = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text(encoding="utf-8"))
+    (job,) = configuration["scrape_configs"]
+    template = KUBERNETES[0]["spec"]["template"]
+    (container,) = template["spec"]["containers"]
+    listens_on = int(container["args"][container["args"].index("--port") + 1])
+    keep = next(rule for rule in job["relabel_configs"] if rule.get("action") == "keep")
+
+    def is_kept(label: str, port: str) -> bool:
+        values = {"__meta_kubernetes_pod_label_app": label, "__meta_kubernetes_pod_container_port_name": port}
+        joined = ";".join(values[name] for name in keep["source_labels"])
+        return re.fullmatch(keep["regex"], joined) is not None
+
+    assert job["kubernetes_sd_configs"] == [{"role": "pod"}]
+    kept = [port for port in container["ports"] if is_kept(template["metadata"]["labels"]["app"], port["name"])]
+    assert [port["containerPort"] for port in kept] == [listens_on]
+    assert not is_kept("another", "http")
 
 
 def test_the_tests_that_the_security_page_names_exist() -> None:
