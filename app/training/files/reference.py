@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from app.models.features import words_of
 from app.models.reference import HeadReference, Histogram, LabelCounts, Reference, unknown_share
 from app.training.intake.labelled_tickets import Tickets
+from app.training.intake.learnable_words import is_number, words_outside_addresses
 
 _N_BINS = 10
 _N_PARTS = 5
@@ -72,11 +73,13 @@ def _unknown_shares(
     tickets: Tickets, parts: Sequence[int], min_document_frequency: int, words_known_anyway: Collection[str]
 ) -> NDArray[np.float64]:
     """Return for each ticket the share of its words that a model of the other parts of the tickets would not know."""
-    words = [words_of(*fields).all for fields in zip(tickets.titles, tickets.descriptions, strict=True)]
+    texts = list(zip(tickets.titles, tickets.descriptions, strict=True))
+    words = [words_of(*fields).all for fields in texts]
     everywhere: Counter[str] = Counter()
     within = [Counter[str]() for _ in range(_N_PARTS)]
-    for part, of_ticket in zip(parts, words, strict=True):
-        distinct = set(of_ticket)
+    for part, fields, of_ticket in zip(parts, texts, words, strict=True):
+        outside = words_outside_addresses(*fields)
+        distinct = {word for word in (of_ticket if outside is None else outside.all) if not is_number(word)}
         everywhere.update(distinct)
         within[part].update(distinct)
     shares = []

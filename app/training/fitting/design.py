@@ -4,23 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, diags, hstack
 
 from app.models.features import BlockSpec, FeatureSpec, char_ngrams, terms_of, words_of
+from app.training.intake.learnable_words import has_number, is_number, words_outside_addresses
 
 Indices = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BlockCounts:
-    """``counts`` ``(n_tickets, n_terms)`` of one block; the terms are in the order of their code points."""
+    """``counts`` ``(n_tickets, n_terms)`` of one block; the terms are in the order of their code points.
+
+    ``learnable`` ``(n_terms,)`` says which of them may enter a vocabulary.
+    """
 
     block: BlockSpec
     terms: NDArray[np.str_]
     counts: csr_matrix
+    learnable: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,12 +60,14 @@ class TermCounts:
     """The counts of every block that a model may use, made when they are first asked for.
 
     Terms in fewer than ``min_document_frequency`` tickets are left out, but for single words: those may be known from
-    elsewhere.
+    elsewhere. Terms with a number in them, and those that are in e-mail addresses only, are in no vocabulary.
     """
 
     def __init__(self, titles: Sequence[str], descriptions: Sequence[str], *, min_document_frequency: int = 1) -> None:
         self._min_document_frequency = min_document_frequency
         self._words = [words_of(*fields) for fields in zip(titles, descriptions, strict=True)]
+        outside = map(words_outside_addresses, titles, descriptions)
+        self._outside_addresses = {i: words for i, words in enumerate(outside) if words is not None}
         self._blocks: dict[BlockSpec, BlockCounts] = {}
 
     @property
@@ -84,7 +92,7 @@ class TermCounts:
         for block in features.blocks:
             counted = self.of(block)
             frequencies = np.bincount(counted.counts[tickets].indices, minlength=len(counted.terms))
-            kept = frequencies >= self._min_document_frequency
+            kept = counted.learnable & (frequencies >= self._min_document_frequency)
             extra = extra_words if extra_words is not None and takes_extra_words(block) else np.array([], dtype=np.str_)
             kept |= np.isin(counted.terms, extra)
             unseen = np.setdiff1d(extra, counted.terms)
@@ -119,24 +127,42 @@ class TermCounts:
         return (diags(1 / np.where(norms > 0, norms, 1)) @ weighed).tocsr()
 
     def _count_terms(self, block: BlockSpec) -> BlockCounts:
-        counted = _counted(block, (terms_of(words, block) for words in self._words))
+        terms, counts = _counted(terms_of(words, block) for words in self._words)
+        learnable = self._stands_outside_addresses(terms, counts, block)
+        learnable &= np.array([not has_number(term) for term in terms.tolist()], dtype=np.bool_)
+        counted = BlockCounts(block, terms, counts, learnable)
         if block.largest == 1:
             return counted
-        return self._without_rare(counted, keep=np.char.find(counted.terms, " ") < 0)
+        return self._without_rare(counted, keep=np.char.find(terms, " ") < 0)
 
     def _count_characters(self, block: BlockSpec) -> BlockCounts:
         # The n-grams of a word are made once, however often the word occurs.
-        by_word = _counted(block, (words.all for words in self._words))
-        of_words = _counted(
-            block, (char_ngrams(word, block.smallest, block.largest) for word in by_word.terms.tolist())
-        )
-        counted = BlockCounts(block, of_words.terms, (by_word.counts @ of_words.counts).tocsr())
-        return self._without_rare(counted, keep=np.zeros(len(counted.terms), dtype=np.bool_))
+        words = self.of(BlockSpec("word"))
+        terms, of_words = _counted(char_ngrams(word, block.smallest, block.largest) for word in words.terms.tolist())
+        learnable = np.bincount(of_words[words.learnable].indices, minlength=len(terms)) > 0
+        learnable &= np.array([not is_number(term) for term in terms.tolist()], dtype=np.bool_)
+        counted = BlockCounts(block, terms, (words.counts @ of_words).tocsr(), learnable)
+        return self._without_rare(counted, keep=np.zeros(len(terms), dtype=np.bool_))
+
+    def _stands_outside_addresses(
+        self, terms: NDArray[np.str_], counts: csr_matrix, block: BlockSpec
+    ) -> NDArray[np.bool_]:
+        has_address = np.zeros(counts.shape[0], dtype=np.bool_)
+        has_address[list(self._outside_addresses)] = True
+        stands: NDArray[np.bool_] = np.bincount(counts[~has_address].indices, minlength=len(terms)) > 0
+        outside = {term for words in self._outside_addresses.values() for term in terms_of(words, block)}
+        stands |= np.isin(terms, np.array(sorted(outside), dtype=np.str_))
+        return stands
 
     def _without_rare(self, counted: BlockCounts, *, keep: NDArray[np.bool_]) -> BlockCounts:
         frequencies = np.bincount(counted.counts.indices, minlength=len(counted.terms))
         kept = np.flatnonzero(keep | (frequencies >= self._min_document_frequency))
-        return BlockCounts(counted.block, counted.terms[kept], counted.counts[:, kept].tocsr())
+        return BlockCounts(counted.block, counted.terms[kept], counted.counts[:, kept].tocsr(), counted.learnable[kept])
+
+
+class _Counted(NamedTuple):
+    terms: NDArray[np.str_]
+    counts: csr_matrix
 
 
 def takes_extra_words(block: BlockSpec) -> bool:
@@ -144,7 +170,7 @@ def takes_extra_words(block: BlockSpec) -> bool:
     return block.kind == "word" and block.smallest == 1
 
 
-def _counted(block: BlockSpec, bags: Iterable[Iterable[str]]) -> BlockCounts:
+def _counted(bags: Iterable[Iterable[str]]) -> _Counted:
     numbers: dict[str, int] = {}
     indices: list[int] = []
     ends = [0]
@@ -158,4 +184,4 @@ def _counted(block: BlockSpec, bags: Iterable[Iterable[str]]) -> BlockCounts:
     columns = position[np.array(indices, dtype=np.int64)] if indices else np.array([], dtype=np.int32)
     counts = csr_matrix((np.ones(len(columns)), columns, np.array(ends)), shape=(len(ends) - 1, len(terms)))
     counts.sum_duplicates()
-    return BlockCounts(block, terms[order], counts)
+    return _Counted(terms[order], counts)

@@ -1,5 +1,7 @@
 """Features are scikit-learn's TF-IDF, fitted on the tickets of one part only."""
 
+import re
+
 import numpy as np
 import pytest
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -10,7 +12,11 @@ from app.training.fitting.design import TermCounts
 from data.generate_dataset import generate
 
 TICKETS = list(generate(60, seed=3))
-TITLES, DESCRIPTIONS = [t.title for t in TICKETS], [t.description for t in TICKETS]
+# Without numbers, which are in no vocabulary.
+TITLES, DESCRIPTIONS = (
+    [re.sub("[0-9@]", "x", text) for text in texts]
+    for texts in ([t.title for t in TICKETS], [t.description for t in TICKETS])
+)
 TEXTS = [join_fields(*ticket) for ticket in zip(TITLES, DESCRIPTIONS, strict=True)]
 TRAIN, OTHERS = np.arange(40), np.arange(40, 60)
 BLOCKS = (
@@ -85,3 +91,30 @@ def test_a_ticket_without_a_known_term_has_no_features() -> None:
     fitted = counts.fit(FeatureSpec((BlockSpec("word"), BlockSpec("char", 3, 4))), np.array([0]))
 
     assert counts.features(fitted, np.array([1])).nnz == 0
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=lambda block: f"{block.kind}-{block.smallest}-{block.largest}")
+def test_no_vocabulary_has_a_number_or_what_stands_in_addresses_only(block: BlockSpec) -> None:
+    titles = ["Invoice 48213 for anna.wanderhof@quillberg.example", "Invoice 48213 is wrong, call 0171_555"] * 3
+    descriptions = ["<p>quillberg&#64;wanderhof.example</p> asks about B2023, and so does Anna", "call 48213 7"] * 3
+    counts = TermCounts(titles, descriptions, min_document_frequency=2)
+
+    terms = counts.fit(FeatureSpec((block,)), np.arange(6)).blocks[0].terms.tolist()
+
+    if block.kind == "char":
+        assert {"invo", "b202", "anna"} <= set(terms)
+        assert not [term for term in terms if re.fullmatch(r"[\d_ ]+", term)]
+        assert not {"wand", "quil", "erho"} & set(terms)
+    else:
+        words = {word for term in terms for word in term.split()}
+        assert words >= ({"invoice", "call"} if block.kind == "title" else {"invoice", "anna", "b2023", "asks"})
+        assert not words & {"48213", "7", "0171_555", "wanderhof", "quillberg", "example"}
+
+
+def test_what_is_in_no_vocabulary_still_takes_its_part_of_a_known_ticket() -> None:
+    """Serving counts every word that a model knows, inside an address too, and so training does."""
+    counts = TermCounts(["help anna", "anna@help.example please"], ["", ""])
+    fitted = counts.fit(FeatureSpec((BlockSpec("word"),)), np.arange(2))
+
+    assert fitted.blocks[0].terms.tolist() == ["anna", "help", "please"]
+    assert (counts.features(fitted, np.arange(2)).toarray() > 0).tolist() == [[True, True, False], [True, True, True]]
