@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import binomtest
 from sklearn.metrics import classification_report
 
 from app.models.decisions import DecisionPolicy
@@ -119,11 +119,8 @@ def wilson_interval(n_right: int, n: int) -> list[float] | None:
     """Return the 95 % interval of a share (Wilson 1927), which holds for few tickets and near 1; none of none."""
     if n == 0:
         return None
-    z = 1.959964
-    share, scale = n_right / n, 1 + z * z / n
-    half = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n)) / scale
-    middle = (share + z * z / (2 * n)) / scale
-    return [max(0.0, middle - half), min(1.0, middle + half)]
+    bounds = binomtest(n_right, n).proportion_ci(0.95, method="wilson")
+    return [float(bounds.low), float(bounds.high)]
 
 
 def decisions_of(

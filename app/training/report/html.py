@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from html import escape
 
+from markupsafe import Markup, escape
+
+# Markup that is safe as it is; any other ``str`` is text.
+Html = Markup
 Attributes = Mapping[str, str | float]
 
 # Control characters are not allowed in HTML, not even escaped; nor are lone surrogates, which cannot be encoded.
 _NOT_TEXT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
 _VOID = frozenset({"meta", "br", "rect", "line", "circle", "polyline"})
 _NO_ATTRIBUTES: Attributes = {}
-
-
-class Html(str):
-    """Markup that is safe as it is; any other ``str`` is text."""
-
-    __slots__ = ()
 
 
 class Cell(Html):
@@ -27,12 +24,12 @@ class Cell(Html):
 
 
 def text(value: str) -> Html:
-    return Html(escape(_NOT_TEXT.sub("\ufffd", value), quote=True))
+    return escape(_NOT_TEXT.sub("\ufffd", value))
 
 
 def join(parts: Iterable[str]) -> Html:
     """Return the parts one after the other; text among them is escaped."""
-    return Html("".join(part if isinstance(part, Html) else text(part) for part in parts))
+    return Html("").join(part if isinstance(part, Html) else text(part) for part in parts)
 
 
 def element(name: str, *children: str, attributes: Attributes = _NO_ATTRIBUTES) -> Html:
