@@ -102,6 +102,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # The heavy libraries are imported when the arguments are known to be right, so that --help and mistakes are quick.
     from app.tickets.table import InputError  # noqa: PLC0415
     from app.training.command import run  # noqa: PLC0415
+    from app.training.files.version_files import where_words_are  # noqa: PLC0415
 
     try:
         files = run(arguments, settings, trained_at=_now())
@@ -111,7 +112,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         sys.stderr.write(f"train.py: {directory} was not written: {error}\n")
         return EXIT_FAILED
-    sys.stdout.write(f"wrote {directory}\n")
+    sys.stdout.write(f"wrote {directory}\n{where_words_are(files, show_examples=not arguments.no_examples)}\n")
     return EXIT_DONE
 
 

@@ -13,9 +13,12 @@ from rich.table import Table
 from app.config import Settings
 from app.tickets.columns import GROUP_COLUMN
 from app.tickets.table import InputError
+from app.training.files.version_files import METRICS_NAME
 from app.training.fitting.word_vectors import WordVectors
 from app.training.intake.labelled_tickets import Intake, Tickets, read_tickets
+from app.training.measuring.label_errors import check_method
 from app.training.pipeline import TrainingOptions, train
+from app.training.report.promises import overlap_sentence
 from app.training.splitting.splits import OneGroupError
 from app.training.thresholds.costs import read_costs
 from data.generate_dataset import DEFAULT_ROWS, generate
@@ -24,6 +27,7 @@ from data.generate_dataset import DEFAULT_ROWS, generate
 def run(arguments: argparse.Namespace, settings: Settings, *, trained_at: str) -> dict[str, bytes]:
     """Return the files of the version; raise ``InputError`` when the input cannot be trained on."""
     console = Console(stderr=True)
+    check_method(arguments.label_errors)
     tickets = _tickets(arguments, settings)
     for note in tickets.notes:
         console.print(f"note: {note}", style="yellow", markup=False, highlight=False)
@@ -66,7 +70,13 @@ def run(arguments: argparse.Namespace, settings: Settings, *, trained_at: str) -
             files = train(tickets, options, eval_tickets=eval_tickets, progress=progress)
         except OneGroupError as error:
             raise InputError(f"{arguments.data or 'generated tickets'}: {error}") from error
-    Console().print(_summary(json.loads(files["metrics.json"])))
+    metrics = json.loads(files[METRICS_NAME])
+    Console().print(_summary(metrics))
+    if eval_tickets is not None:
+        common = next(iter(metrics.values()))["eval_data"]["overlap"]
+        console.print(
+            f"{arguments.eval_data}: {overlap_sentence(common)}", markup=False, highlight=False, soft_wrap=True
+        )
     return files
 
 

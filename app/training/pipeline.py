@@ -19,7 +19,7 @@ from app.training.measuring.measure import measure
 from app.training.measuring.separate_evaluation import evaluate_separately
 from app.training.report.findings import Findings
 from app.training.report.metadata import metadata_of
-from app.training.splitting.overlap import partition
+from app.training.splitting.overlap import overlap_of_files, partition
 from app.training.thresholds.costs import HeadCosts
 from app.training.thresholds.decide import Aims, calibrated_heads, decide
 
@@ -91,7 +91,8 @@ def _train(
     if eval_tickets is not None:
         progress("evaluating on the separate file")
         separate = evaluate_separately(TicketClassifier(model, {"version": options.version}), eval_tickets, seed)
-        metrics = {head: {**figures, "eval_data": separate[head]} for head, figures in metrics.items()}
+        shared = {"overlap": overlap_of_files(tickets, eval_tickets)}
+        metrics = {head: {**figures, "eval_data": {**separate[head], **shared}} for head, figures in metrics.items()}
 
     findings = Findings(
         tickets=tickets,

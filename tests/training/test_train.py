@@ -1,12 +1,16 @@
 """``python train.py``: what it writes, that the served model is the scikit-learn one, and that nothing is half done."""
 
+import csv
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import joblib
@@ -27,6 +31,17 @@ FILES = {
     "priority_model.joblib", "priority_vectorizer.joblib", "department_model.joblib", "department_vectorizer.joblib",
     "metrics.json", "model_metadata.json", "report.html",
 }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What ``train.py`` said, and what it wrote."""
+
+    stdout: str
+    stderr: str
+    directory: Path
+
+
 TEXT = st.text() | st.lists(
     st.sampled_from(["Invoice", "is", "WRONG", "server", "down", "quote", "please", "ﬁle", "é", "ß", "<b>", "1234"])
 ).map(" ".join)
@@ -122,6 +137,93 @@ def test_any_columns_and_labels_train_without_touching_code(tmp_path: Path, run_
     assert classifier.heads == ("team", "stufe")
     assert set(classifier.labels("team")) == set(words)
     assert classifier.predict("Mahnung", "").heads["team"].label == "Rechnung"
+
+
+@pytest.mark.skipif(find_spec("cleanlab") is not None, reason="cleanlab is installed")
+def test_a_package_that_is_not_installed_is_missed_before_anything_is_read(tmp_path: Path, run_train: RunTrain) -> None:
+    done = run_train("--data", tmp_path / "nowhere.csv", "--version", "1.0.0", "--label-errors", "cleanlab")
+
+    assert done.returncode == 2
+    assert 'pip install "cleanlab' in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.fixture(scope="module")
+def trained_on_an_export(tmp_path_factory: pytest.TempPathFactory, records: list[dict[str, str]]) -> Trained:
+    """Train on tickets with ids, numbers and addresses, some of which are in the evaluation file, too."""
+    directory = tmp_path_factory.mktemp("export")
+    export = [
+        {
+            "Ticket ID": f"ACME-{number}",
+            **record,
+            "description": f"{record['description']} Call 0171555 or write to wanderhof.anna@quillberg.example.",
+        }
+        for number, record in enumerate(records)
+    ]
+    new = [
+        {**record, "title": f"{word} gate", "description": f"The {word} lamp of gate {word} blinks {word}"}
+        for word, record in zip(("red", "blue", "green", "white"), records, strict=False)
+    ]
+    nearly = [{**record, "description": f"{record['description']} Thanks."} for record in export[3:5]]
+    evaluation = [*export[:3], *nearly, *({"Ticket ID": "", **record} for record in new)]
+    done = subprocess.run(
+        [
+            sys.executable, "train.py", "--version", "1.0.0", "--models-dir", str(directory),
+            "--data", str(write_csv(directory / "export.csv", export)), "--map", "id=Ticket ID",
+            "--eval-data", str(write_csv(directory / "eval.csv", evaluation)),
+        ],
+        cwd=ROOT, capture_output=True, text=True, timeout=110, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return Trained(done.stdout, done.stderr, directory / "v1.0.0")
+
+
+def test_an_evaluation_file_that_overlaps_the_training_file_is_told_on_stderr_and_in_the_pages(
+    trained_on_an_export: Trained,
+) -> None:
+    overlap = json.loads((trained_on_an_export.directory / "metrics.json").read_text())["priority"]["eval_data"][
+        "overlap"
+    ]
+    sentence = (
+        "Of its 9 tickets, 5 are in the training file too, 3 with the same text and 2 with nearly the same: "
+        "the figures on it flatter."
+    )
+
+    assert overlap == {"tickets_checked": 9, "texts": 3, "near_duplicates": 2}
+    assert sentence in trained_on_an_export.stderr
+    assert sentence in (trained_on_an_export.directory / "report.html").read_text()
+    assert sentence in (trained_on_an_export.directory / "MODEL_CARD.md").read_text()
+
+
+def test_the_pages_name_tickets_as_their_owner_knows_them(trained_on_an_export: Trained) -> None:
+    listed = (trained_on_an_export.directory / "label_errors.csv").read_text().splitlines()
+
+    assert listed[0].startswith("row,id,head,")
+    for row in csv.DictReader(listed):
+        assert row["id"] == f"ACME-{int(row['row']) - 2}"
+    assert re.search(
+        r">ticket id</th>.*>\d+</th><td>ACME-\d+</td>", (trained_on_an_export.directory / "report.html").read_text()
+    )
+
+
+def test_no_number_and_no_address_is_in_a_version_but_where_tickets_are_quoted(trained_on_an_export: Trained) -> None:
+    quoting = {"report.html", "label_errors.csv"}
+    vectorizers = [joblib.load(path) for path in trained_on_an_export.directory.glob("*_vectorizer.joblib")]
+
+    for path in trained_on_an_export.directory.iterdir():
+        if path.name not in quoting and path.suffix != ".joblib":
+            assert not re.search(rb"0171555|wanderhof|quillberg", path.read_bytes()), path.name
+    for vectorizer in vectorizers:
+        terms = " ".join(vectorizer.get_feature_names_out())
+        assert not re.search("0171555|wanderhof|quillberg", terms)
+
+
+def test_the_command_says_where_the_words_of_the_tickets_are(trained_on_an_export: Trained) -> None:
+    said = trained_on_an_export.stdout.splitlines()[-1]
+
+    for path in trained_on_an_export.directory.iterdir():
+        has_words = path.name in {"vocabulary.txt", "self_test.json", "report.html", "label_errors.csv"}
+        assert (path.name in said) == (has_words or path.name.endswith("_vectorizer.joblib")), path.name
 
 
 @pytest.mark.slow

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import joblib
 
 from app.models.classifier import METADATA_NAME, TicketClassifier
-from app.models.model_data import to_files
+from app.models.model_data import VOCABULARY_NAME, to_files
 from app.models.reference import REFERENCE_NAME
 from app.models.self_test import SELF_TEST_NAME, self_test_bytes
 from app.training.files.reference import reference_of
@@ -53,6 +53,15 @@ def version_files(
         REFERENCE_NAME: reference.to_bytes(),
         SELF_TEST_NAME: self_test_bytes(predict_proba, self_test_tickets(model)),
     }
+
+
+def where_words_are(files: Iterable[str], *, show_examples: bool) -> str:
+    """Return a sentence on which files of a version have words of its tickets in them, and which have tickets."""
+    with_words = [VOCABULARY_NAME, SELF_TEST_NAME, *(name for name in files if name.endswith("_vectorizer.joblib"))]
+    words = f"single words and pairs of words of the tickets are in {', '.join(with_words)} and report.html"
+    if not show_examples:
+        return f"{words}; no ticket is quoted"
+    return f"{words}; tickets are quoted in report.html and label_errors.csv, which --no-examples keeps out"
 
 
 def _joblib_files(fitted: FittedFeatures, heads: Sequence[FittedHead]) -> dict[str, bytes]:

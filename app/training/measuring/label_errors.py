@@ -11,6 +11,7 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Literal
 
 import numpy as np
@@ -24,7 +25,7 @@ METHODS: tuple[Method, ...] = ("builtin", "cleanlab")
 
 # A spreadsheet would run a cell that begins like this.
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-_COLUMNS = ("row", "head", "given_label", "suggested_label", "given_probability", "suggested_probability")
+_COLUMNS = ("head", "given_label", "suggested_label", "given_probability", "suggested_probability")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,15 @@ class Suspect:
     suggested: str
     given_probability: float
     suggested_probability: float
+
+
+def check_method(method: Method) -> None:
+    """Raise ``InputError`` when the package of a method is not installed: to be known before the work and not after."""
+    if method == "cleanlab" and find_spec("cleanlab") is None:
+        raise InputError(
+            '--label-errors cleanlab needs the package "cleanlab": pip install "cleanlab>=2.7,<3", '
+            "or leave the option out for the built-in method"
+        )
 
 
 def find_suspects(
@@ -73,18 +83,21 @@ def find_suspects(
 def label_errors_csv(suspects: Mapping[str, Sequence[Suspect]], tickets: Tickets, *, show_texts: bool) -> bytes:
     """Return the suspects of every head as CSV for the people who know the tickets; texts only with ``show_texts``.
 
-    ``row`` is the row in the training file, as a spreadsheet counts. A cell that a spreadsheet would take for a
-    formula gets an apostrophe before it.
+    ``row`` is the row in the training file, as a spreadsheet counts, ``id`` what the caller knows the ticket by, where
+    the file has it. A cell that a spreadsheet would take for a formula gets an apostrophe before it.
     """
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow([*_COLUMNS, *(("title", "description") if show_texts else ())])
+    ids = tickets.ids
+    columns = ("row", *(() if ids is None else ("id",)), *_COLUMNS, *(("title", "description") if show_texts else ()))
+    writer.writerow(columns)
     for head, found in suspects.items():
         for suspect in found:
             texts = (tickets.titles[suspect.ticket], tickets.descriptions[suspect.ticket]) if show_texts else ()
             writer.writerow(
                 [
                     tickets.row_number(suspect.ticket),
+                    *(() if ids is None else (_inert(ids[suspect.ticket]),)),
                     head,
                     _inert(suspect.given),
                     _inert(suspect.suggested),
@@ -113,14 +126,9 @@ def _with_confident_learning(probabilities: NDArray[np.float64], own: NDArray[np
 
 
 def _with_cleanlab(probabilities: NDArray[np.float64], own: NDArray[np.int64]) -> NDArray[np.int64]:
-    try:
-        # Only who asks for it needs the package.
-        from cleanlab.filter import find_label_issues  # noqa: PLC0415
-    except ImportError as error:
-        raise InputError(
-            '--label-errors cleanlab needs the package "cleanlab": pip install "cleanlab>=2.7,<3", '
-            "or leave the option out for the built-in method"
-        ) from error
+    # Only who asks for it needs the package.
+    from cleanlab.filter import find_label_issues  # noqa: PLC0415
+
     found = find_label_issues(
         own,
         probabilities / probabilities.sum(axis=1, keepdims=True),

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.training.report.findings import Findings
-from app.training.report.promises import chosen_by, limits_of, promises_of
+from app.training.report.label_order import in_natural_order
+from app.training.report.promises import chosen_by, limits_of, overlap_sentence, promises_of
 
 # What Markdown or HTML could take for markup.
 _MARKUP = re.compile(r"([\\`*_\[\]<>#|~&])")
@@ -50,7 +51,7 @@ def _data(metadata: Mapping[str, Any]) -> str:
         f"all of them. SHA-256 of the data: `{metadata['data_sha256']}`."
     )
     tables = [
-        _table([head, "tickets"], [[label, f"{n:,}"] for label, n in _by_frequency(counts)])
+        _table([head, "tickets"], [[label, f"{counts[label]:,}"] for label in in_natural_order(counts)])
         for head, counts in metadata["label_distributions"].items()
     ]
     notes = [_bullets(metadata["notes"])] if metadata["notes"] else []
@@ -69,7 +70,9 @@ def _head(head: str, figures: Mapping[str, Any], metadata: Mapping[str, Any]) ->
             _label_errors(figures),
         ]
     if "eval_data" in figures:
-        parts += ["On a file of its own, the finished model:", _summary_table(figures["eval_data"])]
+        separate = figures["eval_data"]
+        common = overlap_sentence(separate["overlap"])
+        parts += [f"On a file of its own, the finished model does this. {common}", _summary_table(separate)]
     return "\n\n".join(parts)
 
 
@@ -155,10 +158,6 @@ def _reproduction(metadata: Mapping[str, Any]) -> str:
         f"{metadata['target_precision']}` with the same data and options, `RANDOM_SEED={metadata['seed']}` and "
         f"{libraries}, gives the same bytes.{later}"
     )
-
-
-def _by_frequency(counts: Mapping[str, int]) -> list[tuple[str, int]]:
-    return sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
 
 
 def _range(interval: Sequence[float]) -> str:

@@ -44,6 +44,17 @@ def promises_of(figures: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def overlap_sentence(overlap: Mapping[str, int]) -> str:
+    """Return what an evaluation file has in common with the training file, its ``overlap`` in ``metrics.json``."""
+    texts, near = overlap["texts"], overlap["near_duplicates"]
+    if texts + near == 0:
+        return f"Of its {overlap['tickets_checked']:,} tickets, none is in the training file."
+    return (
+        f"Of its {overlap['tickets_checked']:,} tickets, {texts + near:,} are in the training file too, {texts:,} with "
+        f"the same text and {near:,} with nearly the same: the figures on it flatter."
+    )
+
+
 def _cost_sentence(costs: Mapping[str, float]) -> str:
     return (
         f"By the table of costs, a ticket costs {costs['per_ticket']:.3g} on average; it would cost "

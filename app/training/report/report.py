@@ -10,16 +10,15 @@ from app.training.report.html import Html, bullets, element, join, paragraph
 from app.training.report.promises import limits_of, promises_of
 from app.training.report.sections import (
     charts,
-    confident_mistakes,
     confusion,
     key_figures,
     labels_table,
     lengths_table,
-    likely_label_errors,
     separate_figures,
     terms_table,
 )
 from app.training.report.style import STYLE
+from app.training.report.ticket_tables import confident_mistakes, likely_label_errors
 
 
 def render_report(findings: Findings) -> str:
@@ -90,7 +89,7 @@ def _heads(findings: Findings) -> list[Html]:
             parts += [
                 key_figures(figures),
                 charts(findings, head),
-                confusion(figures, head),
+                confusion(findings, head),
                 labels_table(findings, head),
                 lengths_table(figures, head),
             ]

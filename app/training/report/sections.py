@@ -10,13 +10,13 @@ import numpy as np
 from app.training.report.charts import heat_map, learning_curve_chart, precision_coverage_chart, reliability_diagram
 from app.training.report.findings import Findings
 from app.training.report.html import Html, cell, element, join, paragraph, table
+from app.training.report.label_order import in_natural_order
+from app.training.report.promises import overlap_sentence
 from app.training.report.terms import strongest_terms
 
 # A table of more labels than this is too wide to read; a picture takes its place.
 _MOST_LABELS_IN_A_TABLE = 12
 _MOST_CONFUSIONS = 20
-_MOST_TICKETS = 15
-_MOST_CHARACTERS = 400
 # So that the page's ink can be read on every shade.
 _DARKEST_SHADE = 0.5
 
@@ -24,22 +24,42 @@ _DARKEST_SHADE = 0.5
 def key_figures(figures: Mapping[str, Any]) -> Html:
     summary, intervals, calibration = figures["summary"], figures["intervals"], figures["calibration"]
     before = figures["calibration_out_of_fold"]["before"]["expected_calibration_error"]
+    overlap = figures["overlap"]
     shown = [
-        (f"{summary['accuracy']:.3f}", f"accuracy ({_range(intervals['accuracy'])})"),
-        (f"{summary['macro_f1']:.3f}", f"macro-F1 ({_range(intervals['macro_f1'])})"),
-        (f"{figures['baselines']['majority_accuracy']:.3f}", "accuracy of always the most frequent label"),
+        (
+            f"{summary['accuracy']:.3f}",
+            f"accuracy ({_range(intervals['accuracy'])})",
+            "the share of tickets that get the right label",
+        ),
+        (
+            f"{summary['macro_f1']:.3f}",
+            f"macro-F1 ({_range(intervals['macro_f1'])})",
+            "the mean of the labels' F1, in which a rare label counts as much as a frequent one",
+        ),
+        (
+            f"{figures['baselines']['majority_accuracy']:.3f}",
+            "accuracy of always the most frequent label",
+            "what answering without reading would reach",
+        ),
         (
             f"{calibration['expected_calibration_error']:.3f}",
             f"expected calibration error ({before:.3f} out of fold before calibration)",
+            "how far a confidence is from the share of right answers, on average; 0 is best",
         ),
-        (f"{calibration['brier_score']:.3f}", "Brier score"),
         (
-            f"{figures['overlap']['texts']} and {figures['overlap']['near_duplicates']}",
-            f"validation texts and near-duplicates found in training, of {figures['overlap']['tickets_checked']:,}",
+            f"{calibration['brier_score']:.3f}",
+            "Brier score",
+            "the squared distance of the probabilities from the truth; 0 is best, 2 is worst",
+        ),
+        (
+            f"{overlap['texts']} and {overlap['near_duplicates']}",
+            f"validation texts and near-duplicates found in training, of {overlap['tickets_checked']:,}",
+            "0 and 0 is best: nothing that was learned by heart is counted as known",
         ),
     ]
     boxes = [
-        element("div", element("b", value), element("span", name), attributes=_kind("figure")) for value, name in shown
+        element("div", element("b", value), element("span", f"{name}: {meaning}"), attributes=_kind("figure"))
+        for value, name, meaning in shown
     ]
     return element("div", *boxes, attributes=_kind("figures"))
 
@@ -79,9 +99,11 @@ def charts(findings: Findings, head: str) -> Html:
     return element("div", *drawn, attributes=_kind("charts"))
 
 
-def confusion(figures: Mapping[str, Any], head: str) -> Html:
-    labels = figures["confusion_matrix"]["labels"]
-    counts = np.array(figures["confusion_matrix"]["counts"])
+def confusion(findings: Findings, head: str) -> Html:
+    figures = findings.metrics[head]["confusion_matrix"]
+    labels = in_natural_order(findings.metadata["label_distributions"][head])
+    order = [figures["labels"].index(label) for label in labels]
+    counts = np.array(figures["counts"])[np.ix_(order, order)]
     title = element("h3", "What is taken for what")
     if len(labels) <= _MOST_LABELS_IN_A_TABLE:
         return join([title, _matrix(counts, labels, head)])
@@ -100,7 +122,8 @@ def _matrix(counts: np.ndarray[Any, Any], labels: list[str], head: str) -> Html:
         [label, *(_shaded(int(n), float(share)) for n, share in zip(row, row_shares, strict=True))]
         for label, row, row_shares in zip(labels, counts, shares, strict=True)
     ]
-    return table(f"{head}: rows are true labels, columns are answers", ["true, answered", *labels], rows, kind="matrix")
+    caption = f"{head}: rows are true labels, columns are answers; below each count, its share of the row"
+    return table(caption, ["true, answered", *labels], rows, kind="matrix")
 
 
 def _shaded(n: int, share: float) -> Html:
@@ -127,7 +150,8 @@ def labels_table(findings: Findings, head: str) -> Html:
     counts = findings.metadata["label_distributions"][head]
     most = max(counts.values())
     rows = []
-    for label, n in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])):
+    for label in in_natural_order(counts):
+        n = counts[label]
         bar = element("span", attributes={"class": "meter", "style": f"width:{5 * n / most:.2f}rem"})
         measured, point = figures["per_class"][label], figures["operating_points"][label]
         scores = [f"{measured[key]:.2f}" if measured["support"] else "" for key in ("precision", "recall", "f1-score")]
@@ -135,9 +159,13 @@ def labels_table(findings: Findings, head: str) -> Html:
         balance = cell(bar, f"{n:,}")
         rows.append([label, balance, f"{measured['support']:.0f}", *scores, auto])
     header = ["label", "all tickets", "held out", "precision", "recall", "F1", "acts alone from"]
-    return join(
-        [element("h3", "Labels"), table(f"{head}: balance and figures of each label", header, rows, kind="labels")]
+    meaning = (
+        "Precision: of the answers of this label, the share that is right. Recall: of the tickets of this label, the "
+        "share that is answered so. F1: the harmonic mean of both. Acts alone from: the confidence from which on an "
+        "answer needs no person."
     )
+    labels = table(f"{head}: balance and figures of each label", header, rows, kind="labels")
+    return join([element("h3", "Labels"), paragraph(meaning, kind="muted"), labels])
 
 
 def lengths_table(figures: Mapping[str, Any], head: str) -> Html:
@@ -146,7 +174,8 @@ def lengths_table(figures: Mapping[str, Any], head: str) -> Html:
         for band in figures["by_length"]
     ]
     header = ["words", "tickets", "accuracy", "mean confidence"]
-    return join([element("h3", "Short and long tickets"), table(f"{head}, by words in the ticket", header, rows)])
+    caption = f"{head}, by words in the ticket: where accuracy is far below mean confidence, trust answers less"
+    return join([element("h3", "Short and long tickets"), table(caption, header, rows)])
 
 
 def separate_figures(figures: Mapping[str, Any]) -> list[Html]:
@@ -156,82 +185,20 @@ def separate_figures(figures: Mapping[str, Any]) -> list[Html]:
     sentence = (
         f"On {measured['n_tickets']:,} tickets of a file of their own, the finished model has an accuracy of "
         f"{measured['summary']['accuracy']:.3f} ({_range(measured['intervals']['accuracy'])}) and a macro-F1 of "
-        f"{measured['summary']['macro_f1']:.3f} ({_range(measured['intervals']['macro_f1'])})."
+        f"{measured['summary']['macro_f1']:.3f} ({_range(measured['intervals']['macro_f1'])}). "
+        f"{overlap_sentence(measured['overlap'])}"
     )
     return [element("h3", "Separate evaluation"), paragraph(sentence)]
 
 
 def terms_table(findings: Findings, head: str) -> Html:
+    terms = strongest_terms(findings.model, head)
     rows = [
-        [label, cell(*(join([element("code", term), " "]) for term in terms))]
-        for label, terms in strongest_terms(findings.model, head).items()
+        [label, cell(*(join([element("code", term), " "]) for term in terms[label]))]
+        for label in in_natural_order(findings.metadata["label_distributions"][head])
     ]
     caption = f"{head}: what raises each label most above the others, the strongest first"
     return join([element("h3", "What speaks for each label"), table(caption, ["label", "terms"], rows, kind="terms")])
-
-
-def confident_mistakes(findings: Findings, head: str) -> Html:
-    """List the wrong validation answers with the highest confidence."""
-    title = element("h3", "Wrong, and sure of it")
-    validation = findings.partition.split.validation
-    probabilities = findings.unseen[head][validation]
-    labels = sorted(findings.metrics[head]["per_class"])
-    given = [findings.tickets.labels[head][i] for i in validation]
-    answers = [labels[i] for i in probabilities.argmax(axis=1)]
-    wrong = np.array([answer != label for answer, label in zip(answers, given, strict=True)])
-    confidence = np.where(wrong, probabilities.max(axis=1), -1.0)
-    listed = np.argsort(-confidence, kind="stable")[: min(_MOST_TICKETS, int(wrong.sum()))]
-    rows = [
-        [
-            str(findings.tickets.row_number(int(validation[i]))),
-            given[i],
-            answers[i],
-            f"{confidence[i]:.2f}",
-            *_quoted(findings, int(validation[i])),
-        ]
-        for i in listed.tolist()
-    ]
-    if not rows:
-        return join([title, paragraph("No validation ticket was answered wrongly.")])
-    header = ["row", "given label", "answered", "confidence", *(["ticket"] if findings.show_examples else [])]
-    caption = f"The {len(rows)} wrong validation answers of the highest confidence, of {int(wrong.sum()):,} wrong ones"
-    return join([title, table(caption, header, rows, kind="texts")])
-
-
-def likely_label_errors(findings: Findings, head: str) -> Html:
-    title = element("h3", "Labels worth a second look")
-    suspects = findings.suspects[head]
-    if not suspects:
-        return join([title, paragraph("None was found.")])
-    rows = [
-        [
-            str(findings.tickets.row_number(suspect.ticket)),
-            suspect.given,
-            suspect.suggested,
-            f"{suspect.given_probability:.2f}",
-            f"{suspect.suggested_probability:.2f}",
-            *_quoted(findings, suspect.ticket),
-        ]
-        for suspect in suspects[:_MOST_TICKETS]
-    ]
-    sentence = (
-        f"{len(suspects):,} tickets have a label that models trained without them firmly contradict. Some of these "
-        "labels are wrong, others only look wrong to a model that counts words; all are in label_errors.csv."
-    )
-    header = ["row", "given", "suggested", "p given", "p suggested", *(["ticket"] if findings.show_examples else [])]
-    caption = f"The first {len(rows)}, by how firmly the given label is contradicted"
-    return join([title, paragraph(sentence), table(caption, header, rows, kind="texts")])
-
-
-def _quoted(findings: Findings, ticket: int) -> list[str]:
-    if not findings.show_examples:
-        return []
-    title, description = findings.tickets.titles[ticket].strip(), findings.tickets.descriptions[ticket].strip()
-    if len(description) > _MOST_CHARACTERS:
-        description = f"{description[:_MOST_CHARACTERS]}…"
-    strong = [element("strong", title), " "] if title else []
-    # A ticket may be written from right to left, or try to turn the page around.
-    return [cell(*strong, description, attributes={"dir": "auto"})]
 
 
 def _figure(picture: Html, caption: str) -> Html:

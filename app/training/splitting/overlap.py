@@ -11,7 +11,13 @@ from scipy.sparse import csr_matrix
 
 from app.models.features import words_of
 from app.training.intake.labelled_tickets import Tickets
-from app.training.splitting.near_duplicates import Grouping, group_near_duplicates, shingles_of, similarities
+from app.training.splitting.near_duplicates import (
+    SIMILARITY,
+    Grouping,
+    group_near_duplicates,
+    shingles_of,
+    similarities,
+)
 from app.training.splitting.splits import Indices, Split, hold_out
 
 _CHUNK_TICKETS = 1_000
@@ -91,6 +97,29 @@ def overlap(tickets: Tickets, shingles: csr_matrix, split: Split, similarity: fl
         n_same_group=int(same_group.sum()),
         torn=checked[same_text | same_group | near],
     )
+
+
+def overlap_of_files(training: Tickets, evaluation: Tickets) -> dict[str, int]:
+    """Return how many tickets of another file are in the training file, too, as plain JSON values.
+
+    ``near_duplicates`` does not count those that ``texts`` does, which are the same but for letter case and spaces.
+    """
+    n_training, n_all = len(training), len(training) + len(evaluation)
+    both = Tickets(
+        titles=[*training.titles, *evaluation.titles],
+        descriptions=[*training.descriptions, *evaluation.descriptions],
+        labels={},
+        groups=None,
+        sha256="",
+        notes=(),
+    )
+    sides = Split(np.arange(n_training), np.arange(n_training, n_all))
+    found = overlap(both, shingles_of(both.titles, both.descriptions), sides, SIMILARITY)
+    return {
+        "tickets_checked": found.n_checked,
+        "texts": found.n_same_text,
+        "near_duplicates": len(found.torn) - found.n_same_text,
+    }
 
 
 def _texts(tickets: Tickets) -> zip[tuple[str, str]]:

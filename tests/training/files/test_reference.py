@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.insights.drift import WATCH_INDEX, stability_index
+from app.insights.drift_report import WATCH_INDEX, stability_index
 from app.training.files.reference import histogram_of, reference_of
 from app.training.intake.labelled_tickets import Tickets
 

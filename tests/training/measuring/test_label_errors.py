@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from app.tickets.table import InputError
 from app.training.intake.labelled_tickets import Tickets
 from app.training.measuring.label_errors import Method, Suspect, find_suspects, label_errors_csv
 
@@ -75,21 +74,10 @@ def _methods() -> tuple[Method, Method]:
     return "builtin", "cleanlab"
 
 
-def test_without_the_package_asking_for_it_says_how_to_install_it() -> None:
-    try:
-        import cleanlab  # noqa: F401, PLC0415
-    except ImportError:
-        probabilities, given, _ = planted(5, n=100)
-        with pytest.raises(InputError, match=r"pip install .cleanlab"):
-            find_suspects(probabilities, given, LABELS, method="cleanlab")
-    else:
-        pytest.skip("cleanlab is installed")
-
-
-def _rows(*, show_texts: bool) -> list[list[str]]:
+def _rows(*, show_texts: bool, ids: list[str] | None = None) -> list[list[str]]:
     tickets = Tickets(
         titles=["=HYPERLINK(1)", "Printer"], descriptions=["a\nb", '+49 30, "quoted"'],
-        labels={"team": ["@x", "y"]}, groups=None, sha256="", notes=(), row_numbers=[2, 7],
+        labels={"team": ["@x", "y"]}, groups=None, sha256="", notes=(), row_numbers=[2, 7], ids=ids,
     )  # fmt: skip
     suspects = {"team": [Suspect(0, "@x", "y", 0.01, 0.98), Suspect(1, "y", "@x", 0.2, 0.7)]}
     return list(csv.reader(io.StringIO(label_errors_csv(suspects, tickets, show_texts=show_texts).decode())))
@@ -108,3 +96,10 @@ def test_without_examples_the_list_has_no_texts() -> None:
     assert header[-1] == "suggested_probability"
     assert len(first) == len(header)
     assert "HYPERLINK" not in str(first)
+
+
+def test_the_list_names_tickets_as_their_owner_knows_them() -> None:
+    header, first, second = _rows(show_texts=False, ids=["=1+1", "ACME-7"])
+    assert header[:3] == ["row", "id", "head"]
+    assert first[:2] == ["2", "'=1+1"]
+    assert second[:2] == ["7", "ACME-7"]
