@@ -10,6 +10,7 @@ import resource
 import signal
 import sys
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
@@ -72,17 +73,17 @@ def _serve(config: ServerConfig, bound: socket.socket, metrics_dir: str) -> int:
         server = DrainingServer(config)
         server.run([bound])
         return 0 if server.started else 1
-    with _shared_metrics(metrics_dir):
-        supervisor = Supervisor(config, [bound])
+    with _shared_metrics(metrics_dir) as scratch:
+        supervisor = Supervisor(config, [bound], scratch=scratch)
         supervisor.run()
     return 1 if supervisor.has_failed else 0
 
 
 @contextmanager
-def _shared_metrics(metrics_dir: str) -> Iterator[None]:
+def _shared_metrics(metrics_dir: str) -> Iterator[Path | None]:
     """Give the workers, which read their settings themselves, a directory for their metrics while they run."""
     if metrics_dir:
-        yield
+        yield None
         return
     with ExitStack() as stack:
         memory = _MEMORY_DIRECTORY if os.access(_MEMORY_DIRECTORY, os.W_OK) else None
@@ -90,9 +91,10 @@ def _shared_metrics(metrics_dir: str) -> Iterator[None]:
             directory = stack.enter_context(TemporaryDirectory(prefix="ticket-classifier-metrics-", dir=memory))
         except OSError as error:
             logger.warning("every worker shows only its own metrics: %s", error)
+            yield None
         else:
             os.environ["METRICS_DIR"] = directory
-        yield
+            yield Path(directory)
 
 
 def _warn_if_open(bound: socket.socket) -> None:

@@ -9,6 +9,7 @@ import logging
 import mmap
 import multiprocessing
 import os
+import shutil
 import signal
 import time
 from typing import TYPE_CHECKING, Final
@@ -20,6 +21,7 @@ from app.server.server import DrainingServer
 
 if TYPE_CHECKING:
     import socket
+    from pathlib import Path
 
     from app.server.config import ServerConfig
 
@@ -86,8 +88,10 @@ class Worker(Process):
 
     config: ServerConfig
 
-    def __init__(self, config: ServerConfig, sockets: list[socket.socket]) -> None:
+    def __init__(self, config: ServerConfig, sockets: list[socket.socket], scratch: Path | None) -> None:
         super().__init__(config, sockets)
+        self._parent_pid = os.getpid()
+        self._scratch = scratch
         # uvicorn's processes begin with an empty interpreter; these share the memory of what the parent has imported.
         self.process = _FORK.Process(target=self._run, args=(sockets,))  # type: ignore[assignment]
         # A page that the process shares with its parent.
@@ -99,6 +103,8 @@ class Worker(Process):
         for number in _PARENTS_SIGNALS:
             signal.signal(number, signal.SIG_DFL)
         self.server.run(sockets)
+        if self._scratch is not None and os.getppid() != self._parent_pid:
+            shutil.rmtree(self._scratch, ignore_errors=True)
 
     @property
     def server(self) -> DrainingServer:
@@ -121,14 +127,16 @@ class Worker(Process):
 class Supervisor(Multiprocess):
     """uvicorn's, which passes signals on at once, and leaves no worker behind.
 
-    SIGTERM, SIGINT and SIGHUP go to every worker, each time that they arrive.
+    SIGTERM, SIGINT and SIGHUP go to every worker, each time that they arrive. ``scratch`` is a directory of the parent,
+    which workers remove at their end if the parent was killed and cannot.
     """
 
     config: ServerConfig
     processes: list[Worker]  # type: ignore[assignment]
 
-    def __init__(self, config: ServerConfig, sockets: list[socket.socket]) -> None:
+    def __init__(self, config: ServerConfig, sockets: list[socket.socket], *, scratch: Path | None = None) -> None:
         super().__init__(config, sockets)
+        self._scratch = scratch
         self.has_failed = False
         self._look_at = 0.0
 
@@ -187,7 +195,7 @@ class Supervisor(Multiprocess):
         """Keep the number of workers."""
 
     def _start_worker(self) -> Worker:
-        worker = Worker(self.config, self.sockets)
+        worker = Worker(self.config, self.sockets, self._scratch)
         worker.start()
         return worker
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
+import psutil
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -279,6 +280,20 @@ def test_two_workers_show_the_requests_of_both_also_after_one_was_killed(start_p
     assert {dict(labels)["worker"] for name, labels in samples if name == "process_open_fds"} == {"0", "1"}
     assert len(list(directory.iterdir())) == 2
     process.stop()
+    assert not directory.exists()
+
+
+def test_workers_whose_parent_was_killed_leave_nothing_in_memory(start_process: StartProcess) -> None:
+    process = start_process("--workers", "2", DRAIN_SECONDS="0")
+    process.wait_for(lambda: value(scrape(process), "service_workers") == 2)
+    workers = [psutil.Process(pid) for pid in worker_pids(process)]
+    directory = metrics_directory(workers[0].pid)
+
+    process.process.kill()
+    process.process.wait()
+
+    _, alive = psutil.wait_procs(workers, timeout=20)
+    assert not alive
     assert not directory.exists()
 
 
