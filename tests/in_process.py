@@ -58,6 +58,20 @@ class Service:
 
         return self._runner.run(send())
 
+    def request_together(self, n_requests: int, method: str, path: str, **kwargs: object) -> list[httpx.Response]:
+        """Send the same request so many times at once."""
+
+        async def with_state(scope: Scope, receive: Receive, send: Send) -> None:
+            await self.app({**scope, "state": dict(self.state)}, receive, send)
+
+        async def send() -> list[httpx.Response]:
+            transport = httpx.ASGITransport(with_state, raise_app_exceptions=False)
+            async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
+                requests = [client.request(method, path, **kwargs) for _ in range(n_requests)]
+                return list(await asyncio.gather(*requests))
+
+        return self._runner.run(send())
+
     def ask_raw(
         self, method: str, path: str, *, query: bytes, headers: Sequence[tuple[bytes, bytes]], body: bytes
     ) -> httpx.Response:

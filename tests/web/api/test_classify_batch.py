@@ -1,8 +1,15 @@
 from __future__ import annotations
 
+import threading
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from app.models.classifier import Prediction, TicketClassifier
+from app.serving.registry import LoadedModel, ModelState
 
 if TYPE_CHECKING:
     import httpx
@@ -66,3 +73,29 @@ def test_a_batch_may_have_a_mebibyte_and_a_single_ticket_may_not(service: Servic
     assert service.classify(large, path="/classify/batch").status_code == 200
     assert_error(service.classify(large), 413, "body_too_large")
     assert_error(service.classify({"tickets": large["tickets"] * 2}, path="/classify/batch"), 413, "body_too_large")
+
+
+class Watched(TicketClassifier):
+    """Notices when two batches are worked on together, and gives others time to begin."""
+
+    running: list[int]
+    are_together: threading.Event
+
+    def predict_batch(self, titles: Sequence[str], descriptions: Sequence[str]) -> list[Prediction]:
+        self.running.append(1)
+        if len(self.running) > 1:
+            self.are_together.set()
+        self.are_together.wait(0.1)
+        self.running.pop()
+        return super().predict_batch(titles, descriptions)
+
+
+def test_batches_are_worked_on_one_at_a_time(service: Service, models_dir: Path) -> None:
+    model = Watched.load(models_dir / "v1.0.0")
+    model.running, model.are_together = [], threading.Event()
+    service.state["registry"].state = ModelState(LoadedModel(model, model.version, datetime.now(UTC)))
+
+    answers = service.request_together(3, "POST", "/classify/batch", json={"tickets": [ticket()]})
+
+    assert [answer.status_code for answer in answers] == [200] * 3
+    assert not model.are_together.is_set()
