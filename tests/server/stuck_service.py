@@ -46,7 +46,6 @@ def main() -> int:
         port=arguments.port,
         workers=arguments.workers,
         drain_seconds=0,
-        max_pending_requests=100,
     )
     supervisor = Supervisor(config, [bind(arguments.host, arguments.port)])
     supervisor.run()
