@@ -1,1 +1,1 @@
-"""The files of a version that are neither weights nor pages."""
+"""The files of a version by name, and those among them that are neither weights nor pages."""
