@@ -11,6 +11,7 @@ import json
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -100,16 +101,19 @@ def _summary(results: Path) -> str:
     rows: list[str] = []
     origins = []
     for name, beginnings in _SUMMARY.items():
+        if not (results / f"{name}.json").is_file():
+            continue
         result = read_result(results / f"{name}.json")
         found = figure_table(result.measured, beginnings).splitlines()
         rows += found[2:] if rows else found
         origins.append(f"{name} {_when_and_where(result.origin)}")
-    return "\n".join([*rows, "", f"By `make measure`: {'; '.join(origins)}."])
+    return "\n".join([*rows, "", f"By `make measure` or a part of it: {'; '.join(origins)}."])
 
 
 def _of_sets(make: Callable[[Mapping[str, Mapping[str, Any]]], str], names: Sequence[str]) -> Callable[[Path], str]:
     def block(results: Path) -> str:
-        found = {name: read_result(results / f"quality-{name}.json") for name in names}
+        paths = {name: results / f"quality-{name}.json" for name in names}
+        found = {name: read_result(path) for name, path in paths.items() if path.is_file()}
         origins = sorted({f"{result.origin.date} at {result.origin.commit[:7]}" for result in found.values()})
         measured = {name: result.measured for name, result in found.items()}
         return f"{make(measured)}\n\n`python -m benchmarks.quality DIRECTORY --keep`, {' and '.join(origins)}."
@@ -127,6 +131,7 @@ _BLOCKS: Mapping[str, Callable[[Path], str]] = {
     "summary": _summary,
     "default-model": _default_model,
     "quality": _of_sets(quality_table, _SETS),
+    "accuracy": _of_sets(partial(quality_table, ending="accuracy"), _SETS),
     "choices": _of_sets(choices_table, _SETS[:-1]),
     "load_test": _of("load_test", load_table),
     "overload": _of("overload", overload_table),

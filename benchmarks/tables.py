@@ -106,10 +106,13 @@ def soak_table(measured: Mapping[str, Any]) -> str:
     )
 
 
-def quality_table(measured_by_set: Mapping[str, Mapping[str, Any]]) -> str:
+def quality_table(measured_by_set: Mapping[str, Mapping[str, Any]], *, ending: str = "") -> str:
+    """Return a row for each figure whose measure ends with ``ending``."""
     rows = []
     for name, measured in measured_by_set.items():
         for figure in measured["figures"]:
+            if not figure["measure"].endswith(ending):
+                continue
             low, high = figure["interval"]
             spread = f"{low:.3f} to {high:.3f}"
             named = f"{name} ({_MEASURED_ON[name]})"
