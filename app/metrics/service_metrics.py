@@ -38,7 +38,6 @@ class Metrics:
         # Batches are counted in threads; requests are completed in the event loop alone.
         self._lock = threading.Lock()
         self._request_slots: dict[tuple[str, str, int], tuple[int, int]] = {}
-        self._error_slots: dict[str, int] = {}
         self._prediction_slots: dict[tuple[str, str, str], tuple[int, int]] = {}
         self._tokens = values.slot(Key("ticket_tokens"))
         self._unknown_tokens = values.slot(Key("ticket_unknown_tokens"))
@@ -62,7 +61,7 @@ class Metrics:
         numbers[durations + bisect_left(REQUEST_SECONDS, seconds)] += 1
         numbers[durations + len(REQUEST_SECONDS) + 1] += seconds
         if error is not None:
-            numbers[self._find_error_slot(error)] += 1
+            numbers[self._values.slot(Key("http_errors", (error,)))] += 1
 
     def predicted(self, prediction: Prediction) -> None:
         """Count one classified ticket."""
@@ -120,12 +119,6 @@ class Metrics:
         if known is method:
             self._request_slots[route, method, status] = slots
         return slots
-
-    def _find_error_slot(self, error: str) -> int:
-        slot = self._error_slots.get(error)
-        if slot is None:
-            slot = self._error_slots[error] = self._values.slot(Key("http_errors", (error,)))
-        return slot
 
     def _find_prediction_slots(self, head: str, label: str, decision: str) -> tuple[int, int]:
         counter = self._values.slot(Key("ticket_predictions", (head, label, decision)))
