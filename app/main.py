@@ -167,7 +167,15 @@ def _middleware(
 ) -> list[Middleware]:
     """Return what every request passes, outermost first."""
     policy = CrossOriginPolicy(settings.cors_allow_origins) if settings.cors_allow_origins else None
-    stack = [Middleware(RequestContextMiddleware, request_log=request_log, metrics=app_metrics, cross_origin=policy)]
+    stack = [
+        Middleware(
+            RequestContextMiddleware,
+            request_log=request_log,
+            metrics=app_metrics,
+            admitted_paths=frozenset({CLASSIFY_PATH}),
+            cross_origin=policy,
+        )
+    ]
     if policy is not None:
         stack.append(Middleware(PreflightMiddleware, policy=policy))
     stack.append(

@@ -50,16 +50,28 @@ class Connection(RequestReader):
         self._has_ended = False
         self._ignored_bytes = 0
         self._write_stalled_since = 0.0
+        self._rests_until = 0.0
 
     # What the transport calls
 
     def data_received(self, data: bytes) -> None:
-        if self.phase is not Phase.IGNORED:
-            super().data_received(data)
-            return
-        self._ignored_bytes += len(data)
-        if self._ignored_bytes > _LINGER_BYTES:
+        if self.phase is Phase.IGNORED:
+            self._ignored_bytes += len(data)
+            if self._ignored_bytes > _LINGER_BYTES:
+                self._hold(held=True)
+        elif self._rests_until and (seconds := self._rests_until - self.loop.time()) > 0:
+            self._unparsed += data
             self._hold(held=True)
+            self.loop.call_later(seconds, self._end_rest)
+        else:
+            super().data_received(data)
+
+    def _end_rest(self) -> None:
+        self._rests_until = 0.0
+        if not self.transport.is_closing():
+            self._parse_pieces()
+            if not self.pipeline:
+                self.flow.resume_reading()
 
     def eof_received(self) -> bool | None:  # type: ignore[override]
         """Keep the connection open for answers to requests that have arrived in full."""
@@ -112,16 +124,6 @@ class Connection(RequestReader):
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
 
-    def _rest(self) -> None:
-        self.flow.resting = True
-        self.flow.pause_reading()
-        self.loop.call_later(_REST_SECONDS, self._end_rest)
-
-    def _end_rest(self) -> None:
-        self.flow.resting = False
-        if not self.pipeline and not self.transport.is_closing():
-            self.flow.resume_reading()
-
     def _refuse(self, kind: ErrorKind | None) -> None:
         phase, self.phase = self.phase, Phase.IGNORED
         self.since = self.loop.time()
@@ -163,11 +165,11 @@ class Connection(RequestReader):
             return
         elif self.phase is Phase.IDLE:
             self.since = self.loop.time()
+        if cycle.scope["state"].get("error") == OVERLOADED.slug:
+            self._rests_until = self.loop.time() + _REST_SECONDS
         if self._unparsed:
             self._parse_pieces()
-        if cycle.scope["state"].get("error") == OVERLOADED.slug:
-            self._rest()
-        elif not self.pipeline:
+        if not self.pipeline:
             self.flow.resume_reading()
 
     def _close(self) -> None:

@@ -45,13 +45,12 @@ class RefusedError(Exception):
 
 
 class _Flow(FlowControl):
-    """Stays paused while ``held``: bytes that were read already wait to be parsed; and while ``resting``."""
+    """Stays paused while ``held``: bytes that were read already wait to be parsed."""
 
     held = False
-    resting = False
 
     def resume_reading(self) -> None:
-        if not self.held and not self.resting:
+        if not self.held:
             super().resume_reading()
 
 

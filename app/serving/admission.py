@@ -38,6 +38,11 @@ class Admission:
         self._done_units = 0
         self._waiting: deque[_Waiting] = deque()
 
+    @property
+    def is_full(self) -> bool:
+        """Whether whatever comes now would be refused: worth asking before anything is done for it."""
+        return self._waiting_units >= self._max_waiting_units
+
     async def enter(self, n_bytes: int) -> int:
         """Return when a body of ``n_bytes`` may be worked on, with its units, which ``leave`` must get.
 

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Final
 
 from starlette.requests import ClientDisconnect
 
-from app.errors import INTERNAL_ERROR
+from app.errors import INTERNAL_ERROR, OVERLOADED
 from app.logging_utils import describe_exception, request_id_var
 from app.web.error_handlers import send_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from collections.abc import Set as AbstractSet
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -33,7 +34,8 @@ _VALID_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,128}").fullmatch
 class RequestContextMiddleware:
     """Keeps the id in ``scope["state"]["request_id"]`` and in ``request_id_var``.
 
-    What the server has refused comes with the kind of error in ``scope["state"]["refusal"]``, and is answered here.
+    What the server has refused comes with the kind of error in ``scope["state"]["refusal"]``, and is answered here, as
+    is what would wait at ``admitted_paths`` when no more may wait.
     Inner middleware may append to ``scope["state"]["response_headers"]``: what is in there goes out with the answer.
     """
 
@@ -43,11 +45,13 @@ class RequestContextMiddleware:
         *,
         request_log: RequestLog,
         metrics: Metrics,
+        admitted_paths: AbstractSet[str],
         cross_origin: CrossOriginPolicy | None = None,
     ) -> None:
         self._app = app
         self._request_log = request_log
         self._metrics = metrics
+        self._admitted_paths = admitted_paths
         self._cross_origin = cross_origin
         self._new_ids = _new_ids()
         self._n_under_way = 0
@@ -73,6 +77,9 @@ class RequestContextMiddleware:
 
         token = request_id_var.set(request_id)
         refusal = state.get("refusal")
+        if refusal is None and state["route"] in self._admitted_paths and state["ticket_admission"].is_full:
+            # Further in it would be refused all the same, at several times the cost.
+            refusal = OVERLOADED
         self._n_under_way += 1
         try:
             if refusal is None:
@@ -102,7 +109,7 @@ class RequestContextMiddleware:
             status_code=status,
             latency_ms=seconds * 1000,
             error=error,
-            may_wait=self._n_under_way > 0,
+            may_wait=self._n_under_way > 0 or error == OVERLOADED.slug,
         )
         self._metrics.request_completed(
             route=state["route"], method=method, status=status, seconds=seconds, error=error
