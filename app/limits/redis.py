@@ -13,7 +13,7 @@ import logging
 import math
 import random
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, cast
 from urllib.parse import urlsplit
@@ -38,8 +38,6 @@ _MAX_LATE_REPLIES: Final = 3
 _CONNECT_SECONDS: Final = 1.0
 _PROBE_PAUSE_SECONDS: Final = 1.0
 _MAX_BATCH: Final = 256
-# A loop that was busy finds replies that are long there in its next passes, and those are in time.
-_GRACE_PASSES: Final = 3
 
 # KEYS: one list of request times a client, oldest first, in microseconds. ARGV: limit, window in seconds.
 # Returns two numbers a key: what is left, or -1 for a refusal; and the milliseconds until more is.
@@ -186,37 +184,26 @@ class RedisRateLimiter:
         if not self._waiting:
             self._has_waiting.clear()
         keys = [KEY_PREFIX + waiting.client for waiting in self._sent]
-        with self._patience(until=self._sent[0].since + ANSWER_SECONDS):
+        loop = asyncio.get_running_loop()
+        until = max(self._sent[0].since + ANSWER_SECONDS, loop.time() + _SHORTEST_WAIT_SECONDS)
+        patience = loop.call_at(until, self._step_aside)
+        try:
             async with asyncio.timeout(_PATIENCE_SECONDS):
-                try:
-                    answers = await self._evaluate(keys, limit=self._limit, window_seconds=self._window_seconds)
-                except NoScriptError:
-                    # Somebody flushed the scripts of Redis.
-                    await self._redis.script_load(MOVING_WINDOW_SCRIPT)
-                    answers = await self._evaluate(keys, limit=self._limit, window_seconds=self._window_seconds)
+                answers = await self._count_keys(keys)
+        finally:
+            patience.cancel()
         for waiting, left, reset_ms in zip(self._sent, answers[::2], answers[1::2], strict=True):
             reset_seconds = max(1, math.ceil(reset_ms / 1000))
             waiting.answer(Quota(left >= 0, remaining=max(0, left), reset_seconds=reset_seconds))
         self._count_late_replies()
 
-    @contextlib.contextmanager
-    def _patience(self, *, until: float) -> Iterator[None]:
-        """Step aside at ``until`` (the loop's time), once the loop has really looked for the reply."""
-        loop = asyncio.get_running_loop()
-        handle: asyncio.Handle
-
-        def expire(passes: int) -> None:
-            nonlocal handle
-            if passes:
-                handle = loop.call_soon(expire, passes - 1)
-            else:
-                self._step_aside()
-
-        handle = loop.call_at(max(until, loop.time() + _SHORTEST_WAIT_SECONDS), expire, _GRACE_PASSES)
+    async def _count_keys(self, keys: Sequence[str]) -> list[int]:
         try:
-            yield
-        finally:
-            handle.cancel()
+            return await self._evaluate(keys, limit=self._limit, window_seconds=self._window_seconds)
+        except NoScriptError:
+            # Somebody flushed the scripts of Redis.
+            await self._redis.script_load(MOVING_WINDOW_SCRIPT)
+            return await self._evaluate(keys, limit=self._limit, window_seconds=self._window_seconds)
 
     def _count_late_replies(self) -> None:
         self._n_late_replies = 0 if self._is_answering else self._n_late_replies + 1
