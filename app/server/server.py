@@ -33,8 +33,8 @@ _QUIET_SECONDS: Final = 0.5
 # A process manager may signal a whole group, whose parent then signals its workers too: that is one request to stop.
 _SAME_SIGNAL_SECONDS: Final = 1.0
 _HASTY_STOP_SECONDS: Final = 1.0
-# Where thousands of connections have requests under way, the interpreter's usual 700 would have it look for cycles in every
-# turn, among what is alive. Nothing here makes cycles, save for failures with tracebacks.
+# Where thousands of connections have requests under way, the interpreter's usual 700 would have it look for cycles in
+# every turn, among what is alive. Nothing here makes cycles, save for failures with tracebacks.
 _OBJECTS_BETWEEN_COLLECTIONS: Final = 20_000
 _HANDLED_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
