@@ -12,6 +12,9 @@ from pathlib import Path
 from app.config import Settings, load_settings
 from app.models.artifacts import write_version
 from app.models.versions import VersionName
+from app.tickets.columns import DEFAULT_TARGETS
+from app.tickets.input_error import InputError
+from app.tickets.name_pairs import TEXT_FIELDS, check_fields, parse_column_map, parse_label_map
 
 EXIT_DONE, EXIT_FAILED, EXIT_BAD_INPUT = 0, 1, 2
 
@@ -21,7 +24,9 @@ def parse_arguments(argv: Sequence[str] | None, settings: Settings) -> argparse.
         prog="train.py",
         description="Train on labelled tickets and write models/vX.Y.Z. Without --data: on generated tickets.",
     )
-    parser.add_argument("--data", type=Path, metavar="FILE", help="CSV, JSON lines (.jsonl) or Parquet of tickets")
+    parser.add_argument(
+        "--data", type=Path, metavar="FILE", help="CSV, JSON (an array, or an object a line) or Parquet"
+    )
     parser.add_argument("--rows", type=_positive, metavar="N", help="how many tickets to generate without --data")
     parser.add_argument(
         "--version",
@@ -45,7 +50,6 @@ def parse_arguments(argv: Sequence[str] | None, settings: Settings) -> argparse.
     )
     parser.add_argument(
         "--map",
-        type=_pair,
         action="append",
         default=[],
         metavar="NAME=COLUMN",
@@ -53,8 +57,7 @@ def parse_arguments(argv: Sequence[str] | None, settings: Settings) -> argparse.
     )
     parser.add_argument(
         "--label-map",
-        type=_pairs,
-        default=[],
+        default="",
         metavar="THEIRS=OURS,...",
         help="labels to rename, such as urgent=Urgent,normal=Medium",
     )
@@ -99,8 +102,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     directory = arguments.models_dir / arguments.version.directory_name
     if directory.exists() and not arguments.force:
         return _refuse(f"{directory} exists: choose another --version, or replace it with --force")
+    try:
+        arguments.map = parse_column_map(arguments.map)
+        heads = arguments.targets or DEFAULT_TARGETS
+        check_fields(arguments.map, (*TEXT_FIELDS, "id", *heads), heads=", or a head of --targets")
+        arguments.label_map = parse_label_map(arguments.label_map)
+    except InputError as error:
+        return _refuse(str(error))
     # The heavy libraries are imported when the arguments are known to be right, so that --help and mistakes are quick.
-    from app.tickets.table import InputError  # noqa: PLC0415
     from app.training.command import run  # noqa: PLC0415
     from app.training.files.version_files import where_words_are  # noqa: PLC0415
 
@@ -156,17 +165,6 @@ def _names(text: str) -> tuple[str, ...]:
     if not all(names) or len(set(names)) < len(names):
         raise argparse.ArgumentTypeError(f'"{text}" is not a list of different names, such as priority,department')
     return names
-
-
-def _pair(text: str) -> tuple[str, str]:
-    name, separator, value = (part.strip() for part in text.partition("="))
-    if not name or not separator or not value:
-        raise argparse.ArgumentTypeError(f'"{text}" is not NAME=VALUE, such as title=Subject')
-    return name, value
-
-
-def _pairs(text: str) -> list[tuple[str, str]]:
-    return [_pair(part) for part in text.split(",")]
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ from pathlib import Path
 import numpy as np
 
 from app.models.classifier import TicketClassifier
-from app.tickets.table import InputError
+from app.tickets.input_error import InputError
 from app.training.intake.labelled_tickets import Intake, Tickets, read_tickets
 from app.training.splitting.overlap import partition
 from app.training.splitting.splits import Indices, Split, folds

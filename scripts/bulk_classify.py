@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -21,21 +21,26 @@ from app.config import load_settings
 from app.models.artifacts import MANIFEST_NAME
 from app.models.versions import VersionName
 from app.serving.registry import ModelRegistry
+from app.tickets.columns import TextColumns, choose_text_columns
+from app.tickets.file_format import FileFormat
+from app.tickets.input_error import InputError, quoted
+from app.tickets.name_pairs import TEXT_FIELDS, check_fields, parse_column_map
+from app.tickets.table import read_table
+from app.tickets.writing import TableWriter
 from scripts.lib.classify_processes import Job, WorkerError, classify_in_order
-from scripts.lib.prediction_files import OutputFormat, to_parquet
+from scripts.lib.prediction_columns import prediction_columns
 from scripts.lib.progress import show_progress
 from scripts.lib.resumable_output import ResumableOutput, ResumeError
-from scripts.lib.text_encoding import TicketFileError
-from scripts.lib.ticket_files import open_tickets, parse_map
 
 # A part of the output's identity: confidences are computed chunk by chunk, and must not depend on where a run began.
 _TICKETS_IN_CHUNK = 1024
 _NOWHERE = logging.NullHandler()
 
 _EPILOG = """\
-Formats go by suffix: .parquet, .jsonl or .ndjson, anything else is CSV (UTF-8 or Windows-1252, any usual delimiter;
-written as UTF-8 with the same delimiter). The output has the input's columns, then for every head of the model
-predicted_<head>, <head>_confidence and <head>_decision, then needs_review and model_version; rows keep their order.
+IN is CSV (UTF-8 or Windows-1252, any usual delimiter), JSON (an array, or an object a line) or Parquet. OUT is written
+by its suffix: .parquet, .jsonl or .ndjson, anything else is CSV (UTF-8, the delimiter of IN). The output has the
+input's columns, then for every head of the model predicted_<head>, <head>_confidence and <head>_decision, then
+needs_review and model_version; rows keep their order.
 
 The output appears whole when everything is done; until then it is .OUT.part beside it. After a kill, the same command
 with --resume goes on where the part file ends, and gives the same bytes as a run that was never stopped.
@@ -51,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     console = Console(stderr=True, highlight=False)
     try:
         return _classify(arguments, console)
-    except (TicketFileError, UsageError, ResumeError) as error:
+    except (InputError, UsageError, ResumeError) as error:
         console.print(str(error), style="red", markup=False, soft_wrap=True)
         return 2
     except (WorkerError, ModelError) as error:
@@ -90,7 +95,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("-o", "--output", metavar="OUT", type=Path, required=True, help="replaced when it exists")
     parser.add_argument("--models-dir", metavar="DIR", type=Path, help="default: MODELS_BASE_DIR, else models")
     parser.add_argument("--version", metavar="X.Y.Z", type=_version, help="default: as the service chooses")
-    parser.add_argument("--map", metavar="NAME=COLUMN", action="append", default=[], help="title=Subject; repeatable")
+    parser.add_argument(
+        "--map",
+        metavar="NAME=COLUMN",
+        action="append",
+        default=[],
+        help="the file's name for title or description, such as title=Subject; repeatable",
+    )
+    parser.add_argument("--excel", action="store_true", help="begin CSV with the mark by which Excel knows UTF-8")
     parser.add_argument("--resume", action="store_true", help="go on with a run that was stopped")
     parser.add_argument(
         "--checkpoint-seconds", metavar="S", type=_seconds, default=1.0, help="work that a kill may cost, default 1"
@@ -131,20 +143,23 @@ def _classify(arguments: argparse.Namespace, console: Console) -> int:
     output: Path = arguments.output
     if not output.parent.is_dir() or output.is_dir():
         raise UsageError(f"{output} cannot be written: expected a file name in a directory that exists")
-    column_map = parse_map(arguments.map)
-    source = open_tickets(arguments.input, column_map)
+    column_map = parse_column_map(arguments.map)
+    check_fields(column_map, TEXT_FIELDS)
+    source = read_table(arguments.input)
+    text_columns = choose_text_columns(source, column_map)
     if output.exists() and output.samefile(arguments.input):
         raise UsageError(f"{output} is the input too; choose another name for the output")
     model = _find_model(arguments, console)
-    output_format = OutputFormat.choose(source, output, heads=model.heads, version=model.version)
+    writer = TableWriter.choose(source, output, prediction_columns(model.heads), for_excel=arguments.excel)
+    console.print(_reading(text_columns), markup=False, soft_wrap=True)
     identity = {
         "input": source.sha256,
-        "columns": dict(source.text_columns),
-        "format": output_format.suffix,
+        "columns": asdict(text_columns),
+        "format": f"{writer.format}{' for Excel' if arguments.excel else ''}",
         "model": hashlib.sha256((model.directory / MANIFEST_NAME).read_bytes()).hexdigest(),
         "chunk size": _TICKETS_IN_CHUNK,
     }
-    job = Job(model.directory, source, output_format)
+    job = Job(model.directory, text_columns, writer)
     with ResumableOutput(
         output, identity, resume=arguments.resume, checkpoint_seconds=arguments.checkpoint_seconds
     ) as part:
@@ -154,11 +169,11 @@ def _classify(arguments: argparse.Namespace, console: Console) -> int:
         started_at = time.monotonic()
         try:
             n_tickets = _write(part, job, arguments.workers, console)
-        except TicketFileError:
+        except InputError:
             # The file has to change, and then nothing of this can be used.
             part.discard()
             raise
-        part.finish(to_parquet if output_format.is_parquet else None)
+        part.finish(writer.finish if writer.format is FileFormat.PARQUET else None)
     seconds = time.monotonic() - started_at
     console.print(
         f"{n_before + n_tickets:,} tickets -> {output}, model {model.version}, "
@@ -168,11 +183,16 @@ def _classify(arguments: argparse.Namespace, console: Console) -> int:
     return 0
 
 
+def _reading(columns: TextColumns) -> str:
+    found = (f"{'none' if name is None else quoted(name)} as {field}" for field, name in asdict(columns).items())
+    return f"reading {', '.join(found)}"
+
+
 def _write(part: ResumableOutput, job: Job, n_processes: int, console: Console) -> int:
     if part.progress.n_bytes == 0:
-        part.append(job.output_format.start(job.source), n_tickets=0)
+        part.append(job.writer.start(), n_tickets=0)
     n_tickets = 0
-    chunks = job.source.chunks(_TICKETS_IN_CHUNK, skip=part.progress.n_tickets)
+    chunks = job.writer.source.chunks(_TICKETS_IN_CHUNK, skip=part.progress.n_tickets)
     with show_progress(console) as report, closing(classify_in_order(chunks, job, n_processes)) as encoded_chunks:
         for encoded in encoded_chunks:
             part.append(encoded.content, n_tickets=encoded.n_tickets)

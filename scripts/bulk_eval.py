@@ -7,8 +7,9 @@ import asyncio
 import math
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from http import HTTPStatus
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -16,7 +17,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import httpx
 from rich.console import Console
 
+from app.tickets.columns import DEFAULT_TARGETS
+from app.tickets.input_error import InputError, listed
+from app.tickets.name_pairs import parse_column_map, parse_label_map
 from scripts.lib.evaluation import EvaluatedRow, HeadAnswer, measure
+from scripts.lib.evaluation_data import EvaluationFile, LabelledTicket
 from scripts.lib.evaluation_report import TABLE_HEADS, Evaluation, json_line, markdown, print_table, summary_lines
 from scripts.lib.progress import Report, show_progress
 from scripts.lib.service_client import (
@@ -27,38 +32,21 @@ from scripts.lib.service_client import (
     display_url,
     open_client,
 )
-from scripts.lib.text_encoding import TicketFileError
-from scripts.lib.ticket_files import TicketFile, as_text, open_tickets, parse_map
 
-_EMAIL_FIELD = "customer_email"
-_TICKETS_IN_CHUNK = 1024
-_SHOWN_CHARACTERS = 80
-_THRESHOLDS = {"priority": "--fail-threshold-priority-acc", "department": "--fail-threshold-dept-acc"}
+_OWN_OPTIONS = {"priority": "--fail-threshold-priority-acc", "department": "--fail-threshold-dept-acc"}
 
 _EPILOG = """\
-The file (CSV, JSON lines or Parquet, by suffix) has a title, a description, or both, and a column of labels for each
-head that is to be measured; a blank label counts for nothing. A label that differs from the service's in case or spaces
-only is the same label, as it is in training; one that the service does not know counts as wrong and is listed.
+The file (CSV, JSON or Parquet) has a title, a description, or both, and a column of labels for each head that is to be
+measured; a blank label counts for nothing. Columns are found in upper or lower case; --map says what others are called:
+title, description, customer_email, id, or a head of the service. A label that differs from the service's in case or
+spaces only is the same label, as it is in training; one that the service does not know counts as wrong and is listed.
 
 A service limits requests: at the default of 100 a minute, 1,000 tickets take ten minutes, because this command waits as
 the service asks. Start the service that is to be evaluated with a higher limit: RATE_LIMIT_REQUESTS=1000000.
 
-Exit codes: 0 done; 1 a threshold was missed, a row failed, or the service does not answer; 2 bad usage or input.
+Exit codes: 0 done; 1 a threshold was missed, a row failed, nothing could be measured, or the service does not answer
+or asks for a key; 2 bad usage or input.
 """
-
-
-@dataclass(frozen=True, slots=True)
-class LabelledTicket:
-    """One row of the file: what is sent, and the labels that are not blank."""
-
-    number: int
-    document: Mapping[str, str]
-    labels: Mapping[str, str]
-
-    @property
-    def shown_title(self) -> str:
-        """What people know the ticket by: the beginning of its description where it has no title."""
-        return self.document["title"].strip() or self.document["description"].strip()[:_SHOWN_CHARACTERS]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +57,27 @@ class Run:
     known_labels: Mapping[str, Sequence[str]]
 
 
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """The lowest accuracy of a head that passes."""
+
+    head: str
+    accuracy: float
+
+
+class KeyRefusedError(Exception):
+    """The service does not accept the key, or the lack of one; the message is one line."""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     errors = Console(stderr=True, highlight=False)
     try:
         return _evaluate(arguments, errors)
-    except TicketFileError as error:
+    except InputError as error:
         errors.print(str(error), style="red", markup=False, soft_wrap=True)
         return 2
-    except (UnreachableError, OSError) as error:
+    except (UnreachableError, KeyRefusedError, OSError) as error:
         errors.print(str(error), style="red", markup=False, soft_wrap=True)
         return 1
     except KeyboardInterrupt:
@@ -94,11 +94,22 @@ def _parser() -> argparse.ArgumentParser:
         "--csv", metavar="FILE", type=Path, default=Path("data/mock_eval.csv"), help="default: %(default)s"
     )
     parser.add_argument("--map", metavar="NAME=COLUMN", action="append", default=[], help="title=Subject; repeatable")
+    parser.add_argument(
+        "--label-map", metavar="THEIRS=OURS,...", default="", help="labels to rename, such as urgent=Urgent"
+    )
     parser.add_argument("--md-report", metavar="FILE", type=_new_file, help="write the evaluation as Markdown")
     parser.add_argument("--jsonl-output", metavar="FILE", type=_new_file, help="write a JSON object for each row")
-    for head, option in _THRESHOLDS.items():
+    parser.add_argument(
+        "--fail-threshold",
+        metavar="HEAD=X",
+        type=_threshold,
+        action="append",
+        default=[],
+        help="fail when the accuracy of a head is below, 0 to 1; repeatable",
+    )
+    for head, option in _OWN_OPTIONS.items():
         parser.add_argument(
-            option, metavar="X", type=_share, dest=f"least_{head}", help=f"fail when {head} accuracy is below, 0 to 1"
+            option, metavar="X", type=_share, dest=f"least_{head}", help=f"the same as --fail-threshold {head}=X"
         )
     parser.add_argument("--concurrency", metavar="N", type=_positive, default=8, help="requests at a time, default 8")
     parser.add_argument(
@@ -117,6 +128,13 @@ def _share(text: str) -> float:
     return value
 
 
+def _threshold(text: str) -> Threshold:
+    head, _, share = text.rpartition("=")
+    if not head.strip():
+        raise argparse.ArgumentTypeError(f'"{text}" is not HEAD=X, such as priority=0.85')
+    return Threshold(head.strip(), _share(share))
+
+
 def _positive(text: str) -> int:
     if not (text.isascii() and text.isdecimal()) or int(text) == 0:
         raise argparse.ArgumentTypeError(f'"{text}" is not a whole number from 1')
@@ -131,13 +149,14 @@ def _new_file(text: str) -> Path:
 
 
 def _evaluate(arguments: argparse.Namespace, errors: Console) -> int:
-    column_map = parse_map(arguments.map)
-    source = open_tickets(arguments.csv, column_map)
-    tickets = list(_labelled_tickets(source, column_map))
-    least = {head: share for head in _THRESHOLDS if (share := getattr(arguments, f"least_{head}")) is not None}
-    _check_labels(source, tickets, least)
-    with show_progress(errors) as report:
-        run = asyncio.run(_classify_all(arguments, tickets, report, errors))
+    column_map, label_map = parse_column_map(arguments.map), parse_label_map(arguments.label_map)
+    given = {head: share for head in _OWN_OPTIONS if (share := getattr(arguments, f"least_{head}")) is not None}
+    least = {**given, **{threshold.head: threshold.accuracy for threshold in arguments.fail_threshold}}
+    source = EvaluationFile.read(arguments.csv, column_map)
+    for head in least:
+        if not source.has_column_of(head):
+            raise _nothing_to_check(arguments.csv, head)
+    run = asyncio.run(_run(arguments, source, label_map, least, errors))
     heads = dict.fromkeys([*TABLE_HEADS, *(head for row in run.rows for head in row.heads)])
     measured = (measure(head, run.rows, run.known_labels.get(head, ())) for head in heads)
     evaluation = Evaluation(
@@ -150,38 +169,19 @@ def _evaluate(arguments: argparse.Namespace, errors: Console) -> int:
     )
     missed = list(_missed(evaluation, least))
     _publish(evaluation, missed, arguments)
-    return 1 if missed or evaluation.failed_rows else 0
+    return 1 if missed or evaluation.failed_rows or not evaluation.figures else 0
 
 
-def _labelled_tickets(source: TicketFile, column_map: Mapping[str, str]) -> Iterator[LabelledTicket]:
-    ours = {theirs: name for name, theirs in column_map.items()}
-    texts = set(source.text_columns.values())
-    for chunk in source.chunks(_TICKETS_IN_CHUNK):
-        records = chunk.records if isinstance(chunk.records, list) else chunk.records.to_pylist()
-        for i, record in enumerate(records):
-            values: Mapping[str, object] = (
-                record if isinstance(record, dict) else dict(zip(source.columns, record, strict=True))
-            )
-            others = {ours.get(name, name): as_text(value) for name, value in values.items() if name not in texts}
-            document = {"title": chunk.titles[i], "description": chunk.descriptions[i]}
-            if email := others.pop(_EMAIL_FIELD, "").strip():
-                document[_EMAIL_FIELD] = email.encode("utf-8", "replace").decode()
-            labels = {name: label.strip() for name, label in others.items() if label.strip()}
-            yield LabelledTicket(chunk.first_row + i, document, labels)
+def _nothing_to_check(path: Path, head: str) -> InputError:
+    return InputError(f'{path}: no ticket has a label in a column "{head}" for --fail-threshold to check')
 
 
-def _check_labels(source: TicketFile, tickets: Sequence[LabelledTicket], least: Mapping[str, float]) -> None:
-    if not tickets:
-        raise TicketFileError(f"{source.path} has a header and no tickets")
-    given = {name for ticket in tickets for name in ticket.labels}
-    for head in least:
-        if head not in given:
-            option = _THRESHOLDS[head]
-            raise TicketFileError(f'{source.path}: no ticket has a label in a column "{head}" for {option} to check')
-
-
-async def _classify_all(
-    arguments: argparse.Namespace, tickets: Sequence[LabelledTicket], report: Report, errors: Console
+async def _run(
+    arguments: argparse.Namespace,
+    source: EvaluationFile,
+    label_map: Mapping[str, str],
+    least: Mapping[str, float],
+    errors: Console,
 ) -> Run:
     def warn(policy: str) -> None:
         stated = f" ({policy})" if policy else ""
@@ -193,22 +193,44 @@ async def _classify_all(
             soft_wrap=True,
         )
 
-    rows: dict[int, EvaluatedRow] = {}
-    waiting = iter(enumerate(tickets))
-    n_connections: int = arguments.concurrency
-    async with open_client(arguments.base_url, arguments.api_key, n_connections=n_connections) as client:
+    async with open_client(arguments.base_url, arguments.api_key, n_connections=arguments.concurrency) as client:
         service = ServiceClient(client, max_wait_seconds=arguments.max_wait, on_rate_limit=warn)
         known_labels = _known_labels(await service.send("GET", "/version"))
+        # A service that does not state its heads is asked about those that are meant.
+        heads = tuple(known_labels) or tuple(dict.fromkeys([*DEFAULT_TARGETS, *least, *source.column_map]))
+        for head in least:
+            if head not in heads:
+                raise InputError(f'--fail-threshold: the service has no head "{head}"; it has {listed(heads)}')
+        tickets = source.tickets(heads, label_map)
+        for head in least:
+            if not any(head in ticket.labels for ticket in tickets):
+                raise _nothing_to_check(arguments.csv, head)
+        with show_progress(errors) as report:
+            rows = await _classify_all(service, tickets, report, n_at_a_time=arguments.concurrency)
+    return Run(rows, known_labels)
 
-        async def work() -> None:
-            for index, ticket in waiting:
-                rows[index] = await _classify(service, ticket)
-                report(len(rows), len(rows) / len(tickets))
 
+async def _classify_all(
+    service: ServiceClient, tickets: Sequence[LabelledTicket], report: Report, *, n_at_a_time: int
+) -> tuple[EvaluatedRow, ...]:
+    rows: dict[int, EvaluatedRow] = {}
+    waiting = iter(enumerate(tickets))
+
+    async def work() -> None:
+        for index, ticket in waiting:
+            rows[index] = await _classify(service, ticket)
+            report(len(rows), len(rows) / len(tickets))
+
+    refused: BaseException | None = None
+    try:
         async with asyncio.TaskGroup() as group:
-            for _ in range(n_connections):
+            for _ in range(n_at_a_time):
                 group.create_task(work())
-    return Run(tuple(rows[index] for index in range(len(tickets))), known_labels)
+    except* KeyRefusedError as errors:
+        refused = errors.exceptions[0]
+    if refused:
+        raise refused
+    return tuple(rows[index] for index in range(len(tickets)))
 
 
 def _known_labels(version: Answer) -> dict[str, tuple[str, ...]]:
@@ -220,11 +242,14 @@ def _known_labels(version: Answer) -> dict[str, tuple[str, ...]]:
 
 
 async def _classify(service: ServiceClient, ticket: LabelledTicket) -> EvaluatedRow:
+    row = EvaluatedRow(ticket.number, ticket.ticket_id, ticket.shown_title, ticket.labels)
     try:
         answer = await service.send("POST", "/classify", ticket.document)
     except UnreachableError as error:
         # One lost connection must not lose the other rows.
-        return EvaluatedRow(ticket.number, ticket.shown_title, ticket.labels, {}, "", 0.0, str(error))
+        return replace(row, problem=str(error))
+    if answer.status == HTTPStatus.UNAUTHORIZED:
+        raise KeyRefusedError(f"{answer.problem}; give a key with --api-key, or in the environment as API_KEY")
     problem, heads = answer.problem, {}
     if not problem:
         try:
@@ -233,7 +258,7 @@ async def _classify(service: ServiceClient, ticket: LabelledTicket) -> Evaluated
             heads = {}
         problem = "" if heads else "the answer has no predictions; is this the ticket classifier?"
     version = str(answer.body.get("model_version", "")) if heads else ""
-    return EvaluatedRow(ticket.number, ticket.shown_title, ticket.labels, heads, version, answer.latency_ms, problem)
+    return replace(row, heads=heads, model_version=version, latency_ms=answer.latency_ms, problem=problem)
 
 
 def _heads(answer: Answer) -> dict[str, HeadAnswer]:
@@ -259,7 +284,9 @@ def _publish(evaluation: Evaluation, missed: Sequence[str], arguments: argparse.
     console = Console(highlight=False)
     print_table(console, evaluation.rows)
     if not evaluation.figures:
-        console.print("nothing to measure: no labels in the file for a head of the service", soft_wrap=True)
+        console.print(
+            "failed: nothing could be measured: no labels in the file for a head of the service", soft_wrap=True
+        )
     for line in (*summary_lines(evaluation), *missed):
         style = "red" if line.startswith("failed") else ""
         console.print(line, style=style, markup=False, soft_wrap=True)

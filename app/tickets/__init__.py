@@ -1,1 +1,1 @@
-"""Files of tickets: CSV, JSON lines and Parquet, encodings and column names; what tickets mean is not known here."""
+"""Files of tickets: CSV, JSON, JSON lines and Parquet, encodings, column names; what tickets mean is not known here."""

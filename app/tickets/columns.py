@@ -6,7 +6,9 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from app.tickets.table import InputError, Table
+from app.tickets.input_error import InputError, listed, quoted
+from app.tickets.name_pairs import TEXT_FIELDS
+from app.tickets.table import Table
 
 DEFAULT_TARGETS = ("priority", "department")
 GROUP_COLUMN = "situation"
@@ -24,44 +26,56 @@ _OTHER_NAMES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Columns:
-    """The names in the file of the columns that training reads; ``labels`` by head."""
+class TextColumns:
+    """The names in the file of the columns that hold a ticket's text; not both are ``None``."""
 
     title: str | None
     description: str | None
-    labels: Mapping[str, str]
-    group: str | None
-    ticket_id: str | None = None
 
     @property
-    def text_names(self) -> tuple[str, ...]:
+    def names(self) -> tuple[str, ...]:
         return tuple(name for name in (self.title, self.description) if name is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The names in the file of the columns that training reads; ``labels`` by head."""
+
+    texts: TextColumns
+    labels: Mapping[str, str]
+    group: str | None
+    ticket_id: str | None
 
 
 def choose_columns(
     table: Table, *, targets: Sequence[str] | None, column_map: Mapping[str, str], group: str | None
 ) -> Columns:
     """Return the columns to read; raise ``InputError`` when one is missing, with a guess at what it is called here."""
-    title, description = (_text_column(table, field, column_map) for field in ("title", "description"))
-    if title is None and description is None:
-        raise InputError(
-            f'{table.path}, row 1: there is no column "title" or "description"; the file has {table.named_columns()}; '
-            f"say which is which with {_guess(table, ('title', 'description'))}"
-        )
+    texts = choose_text_columns(table, column_map)
     if group is None and table.find(GROUP_COLUMN) is not None:
         group = GROUP_COLUMN
     ticket_id = column_map.get("id")
     for name in (group, ticket_id):
         if name is not None:
             table.column(name)
-    return Columns(title, description, _label_columns(table, targets, column_map), group, ticket_id)
+    return Columns(texts, _label_columns(table, targets, column_map), group, ticket_id)
 
 
-def _text_column(table: Table, field: str, column_map: Mapping[str, str]) -> str | None:
-    if field in column_map:
-        table.column(column_map[field])
-        return column_map[field]
-    return field if table.find(field) is not None else None
+def choose_text_columns(table: Table, column_map: Mapping[str, str]) -> TextColumns:
+    """Return the columns with text; raise ``InputError`` when there is none, or not the one that is mapped."""
+    title, description = (find_column(table, field, column_map) for field in TEXT_FIELDS)
+    if title is None and description is None:
+        raise InputError(
+            f'{table.path}, row 1: there is no column "title" or "description"; the file has {listed(table.columns)}; '
+            f"say which is which with {_guess(table, TEXT_FIELDS)}"
+        )
+    return TextColumns(title, description)
+
+
+def find_column(table: Table, field: str, column_map: Mapping[str, str]) -> str | None:
+    """Return what a field of ours is called in the file; raise ``InputError`` when a mapped column is not there."""
+    position = table.column(column_map[field]) if field in column_map else table.find(field)
+    return None if position is None else table.columns[position]
 
 
 def _label_columns(table: Table, targets: Sequence[str] | None, column_map: Mapping[str, str]) -> dict[str, str]:
@@ -74,7 +88,7 @@ def _label_columns(table: Table, targets: Sequence[str] | None, column_map: Mapp
         if not found:
             raise InputError(
                 f'{table.path}, row 1: there is no column "priority" or "department"; '
-                f"the file has {table.named_columns()}; name the columns to predict with --targets, or map them with "
+                f"the file has {listed(table.columns)}; name the columns to predict with --targets, or map them with "
                 f"{_guess(table, DEFAULT_TARGETS)}"
             )
         return {head: column_map.get(head, head) for head in found}
@@ -82,7 +96,7 @@ def _label_columns(table: Table, targets: Sequence[str] | None, column_map: Mapp
         table.column(column_map.get(head, head))
         if not _HEAD_NAME.fullmatch(head):
             raise InputError(
-                f'{table.path}, row 1, column "{head}": a target names files: letters, digits, _ and -; '
+                f"{table.path}, row 1, column {quoted(head)}: a target names files: letters, digits, _ and -; "
                 f'give it such a name with --targets NAME --map "NAME={head}"'
             )
     return {head: column_map.get(head, head) for head in targets}

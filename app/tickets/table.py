@@ -1,26 +1,30 @@
-"""Files to rows: CSV, JSON lines and Parquet, one row at a time, so that a long file does not have to fit in memory.
+"""Files to records: CSV, JSON, JSON lines and Parquet, some at a time, in memory that does not grow with the file.
 
 Every problem is an ``InputError`` of one line that names file, row and column.
 """
 
 from __future__ import annotations
 
-import csv
+import itertools
 import json
-import re
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, TextIO, TypeAlias
 
-from app.tickets.text_encoding import InputError, scan
+from app.tickets.csv_records import CsvHeader, csv_header, csv_records
+from app.tickets.file_format import FileFormat, format_of_file
+from app.tickets.input_error import InputError, listed, quoted
+from app.tickets.json_records import JsonObject, json_array_records, json_line_records
+from app.tickets.parquet_records import parquet_batches, parquet_columns
+from app.tickets.text_encoding import scan
 
-__all__ = ["InputError", "Row", "Table", "read_table"]
+if TYPE_CHECKING:
+    import pyarrow as pa
 
-_DELIMITERS = ",;\t|"
-_MAX_FIELD_CHARACTERS = 10_000_000
-_QUOTED = re.compile(r'"[^"]*"')
-# The first line by which Excel tells itself the delimiter.
-_EXCEL_DELIMITER = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
+Records: TypeAlias = "list[list[str]] | list[JsonObject] | pa.RecordBatch"
+_RECORDS_AT_A_TIME = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +36,27 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
+class Chunk:
+    """Consecutive records as the file has them: lists of CSV, objects of JSON, or a batch of Parquet.
+
+    ``numbers`` are their rows: of JSON lines the lines, of a JSON array the places in it. ``share_read`` is how much
+    of the file was read up to here, from 0 to 1.
+    """
+
+    numbers: Sequence[int]
+    records: Records
+    share_read: float
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+
+@dataclass(frozen=True, slots=True)
 class Table:
     """A file of records: its columns, the SHA-256 of its bytes, and how its text is written."""
 
     path: Path
+    format: FileFormat
     columns: tuple[str, ...]
     sha256: str
     encoding: str | None = None
@@ -46,143 +67,99 @@ class Table:
         same = [i for i, column in enumerate(self.columns) if column == name]
         same = same or [i for i, column in enumerate(self.columns) if column.casefold() == name.casefold()]
         if len(same) > 1:
-            raise InputError(f'{self.path}, row 1: the column "{name}" is there {_times(len(same))}')
+            times = "twice" if len(same) == 2 else f"{len(same)} times"  # noqa: PLR2004 - two
+            raise InputError(f"{self.path}, row 1: the column {quoted(name)} is there {times}")
         return same[0] if same else None
 
     def column(self, name: str) -> int:
         """Return the position of a column; raise ``InputError`` when the file has none of that name, or several."""
         position = self.find(name)
         if position is None:
-            raise InputError(f'{self.path}, row 1: there is no column "{name}"; the file has {self.named_columns()}')
+            raise InputError(f'{self.path}, row 1: there is no column "{name}"; the file has {listed(self.columns)}')
         return position
 
-    def named_columns(self) -> str:
-        return ", ".join(f'"{column}"' for column in self.columns)
-
     def rows(self, positions: Sequence[int]) -> Iterator[Row]:
-        """Read the file and yield the fields at ``positions`` of every record."""
-        if self.encoding is None:
-            return _parquet_rows(self.path, self.columns, positions)
-        if self.delimiter is None:
-            return _json_rows(self.path, self.encoding, [self.columns[i] for i in positions])
-        return _csv_rows(self, positions)
+        """Read the file and yield the texts at ``positions`` of every record."""
+        for chunk in self.chunks(_RECORDS_AT_A_TIME, only=positions):
+            texts = [self.texts(chunk, position) for position in positions]
+            for number, fields in zip(chunk.numbers, zip(*texts, strict=True), strict=True):
+                yield Row(number, fields)
+
+    def chunks(self, n_records: int, *, skip: int = 0, only: Sequence[int] | None = None) -> Iterator[Chunk]:
+        """Yield the records after the first ``skip`` in order, ``n_records`` at a time.
+
+        With ``only``, the columns at other positions may be missing from them.
+        """
+        if self.format is not FileFormat.PARQUET:
+            return self._text_chunks(n_records, skip)
+        columns = None if only is None else list(dict.fromkeys(self.columns[i] for i in only))
+        batches = parquet_batches(self.path, n_records, skip=skip, columns=columns)
+        return (Chunk(range(b.first, b.first + b.records.num_rows), b.records, b.share_read) for b in batches)
+
+    def _text_chunks(self, n_records: int, skip: int) -> Iterator[Chunk]:
+        with self.path.open(encoding=self.encoding, newline="") as text:
+            size = os.fstat(text.fileno()).st_size
+            numbered = itertools.islice(self._text_records(text), skip, None)
+            while group := list(itertools.islice(numbered, n_records)):
+                # Text that is iterated over does not tell where it is.
+                share_read = os.lseek(text.fileno(), 0, os.SEEK_CUR) / size
+                records: Records = [record for _, record in group]
+                yield Chunk([number for number, _ in group], records, share_read)
+
+    def _text_records(self, text: TextIO) -> Iterator[tuple[int, list[str] | JsonObject]]:
+        if self.format is FileFormat.CSV:
+            return csv_records(self.path, text, CsvHeader(self.columns, self.delimiter or ""))
+        return _json_records(self.path, self.format, text)
+
+    def texts(self, chunk: Chunk, position: int) -> list[str]:
+        """Return one column of a chunk; raise ``InputError`` for a value that is no text, nor a number or a date."""
+        if self.format is FileFormat.CSV:
+            return [record[position] for record in chunk.records]  # type: ignore[index, misc]
+        name = self.columns[position]
+        if isinstance(chunk.records, list):
+            values = [record.get(name) for record in chunk.records]  # type: ignore[union-attr]
+        else:
+            values = chunk.records.column(name).to_pylist()
+        return [self._text(number, name, value) for number, value in zip(chunk.numbers, values, strict=True)]
+
+    def _text(self, number: int, column: str, value: object) -> str:
+        if isinstance(value, (list, dict, bytes)):
+            found = type(value).__name__
+            raise InputError(f"{self.path}, row {number}, column {quoted(column)}: expected text, found {found}")
+        text = as_text(value)
+        if "\0" in text:
+            raise InputError(f"{self.path}, row {number}, column {quoted(column)}: a NUL character")
+        # A lone surrogate is legal in JSON's escapes and in nothing else.
+        return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
+def as_text(value: object) -> str:
+    """Write one value of a record as text: nothing for null, JSON for what is nested."""
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return ""
+    return json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, (bool, list, dict)) else str(value)
 
 
 def read_table(path: Path) -> Table:
-    """Open a table by its suffix: ``.parquet``, ``.jsonl`` or ``.ndjson``, anything else as CSV."""
-    if path.is_dir():
-        raise InputError(f"{path} is a directory; expected a CSV, JSON lines or Parquet file")
-    suffix = path.suffix.lower()
-    found = scan(path, is_text=suffix != ".parquet")
+    """Find out how a file is written and which columns it has; of JSON, those of every object."""
+    try:
+        file_format = format_of_file(path)
+        found = scan(path, is_text=file_format is not FileFormat.PARQUET)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from error
     if found.encoding is None:
-        return Table(path, _parquet_columns(path), found.sha256)
-    if suffix in {".jsonl", ".ndjson"}:
-        names = dict.fromkeys(name for _, record in _json_records(path, found.encoding) for name in record)
-        return Table(path, tuple(names), found.sha256, found.encoding)
-    delimiter = _delimiter_of(path, found.encoding)
-    _, header = next(_csv_records(path, found.encoding, delimiter))
-    return Table(path, tuple(name.strip() for name in header), found.sha256, found.encoding, delimiter)
+        return Table(path, file_format, parquet_columns(path), found.sha256)
+    with path.open(encoding=found.encoding, newline="") as text:
+        if file_format is FileFormat.CSV:
+            header = csv_header(path, text)
+            return Table(path, file_format, header.columns, found.sha256, found.encoding, header.delimiter)
+        names = dict.fromkeys(name for _, record in _json_records(path, file_format, text) for name in record)
+    if not names:
+        raise InputError(f"{path} has no tickets")
+    return Table(path, file_format, tuple(names), found.sha256, found.encoding)
 
 
-def _delimiter_of(path: Path, encoding: str) -> str:
-    with path.open(encoding=encoding, newline="") as file:
-        header = next(line for line in file if line.strip())
-    told = _EXCEL_DELIMITER.fullmatch(header)
-    if told:
-        return told[1]
-    bare = _QUOTED.sub("", header)
-    return max(_DELIMITERS, key=bare.count)
-
-
-def _csv_records(path: Path, encoding: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    csv.field_size_limit(_MAX_FIELD_CHARACTERS)
-    number = 0
-    with path.open(encoding=encoding, newline="") as file:
-        start = file.tell()
-        if not _EXCEL_DELIMITER.fullmatch(file.readline()):
-            file.seek(start)
-        reader = csv.reader(file, delimiter=delimiter, strict=True)
-        try:
-            for number, values in enumerate(reader, start=1):
-                if values:
-                    yield number, values
-        except csv.Error as error:
-            raise InputError(f"{path}, row {number + 1}: {error}") from error
-
-
-def _csv_rows(table: Table, positions: Sequence[int]) -> Iterator[Row]:
-    records = _csv_records(table.path, table.encoding or "", table.delimiter or "")
-    next(records)
-    n_columns = len(table.columns)
-    for number, values in records:
-        if len(values) != n_columns:
-            raise InputError(
-                f"{table.path}, row {number}: {len(values)} fields, but the header has {n_columns} columns"
-            )
-        if values[0].strip() == table.columns[0] and tuple(value.strip() for value in values) == table.columns:
-            raise InputError(f"{table.path}, row {number}: the header stands here again, as if it were a ticket")
-        yield Row(number, tuple(values[i] for i in positions))
-
-
-def _json_records(path: Path, encoding: str) -> Iterator[tuple[int, dict[str, object]]]:
-    with path.open(encoding=encoding) as file:
-        for number, line in enumerate(file, start=1):
-            if not line.strip():
-                continue
-            try:
-                record = json.loads(line)
-            except (ValueError, RecursionError) as error:
-                raise InputError(f"{path}, row {number}: not JSON: {error}") from error
-            if not isinstance(record, dict):
-                raise InputError(f"{path}, row {number}: expected a JSON object, one a line")
-            yield number, record
-
-
-def _json_rows(path: Path, encoding: str, names: Sequence[str]) -> Iterator[Row]:
-    for number, record in _json_records(path, encoding):
-        yield Row(number, tuple(_as_text(path, number, name, record.get(name)) for name in names))
-
-
-def _parquet_columns(path: Path) -> tuple[str, ...]:
-    # Only who trains on Parquet waits for these imports.
-    import pyarrow as pa  # noqa: PLC0415
-    import pyarrow.parquet as pq  # noqa: PLC0415
-
-    try:
-        return tuple(pq.read_schema(path).names)
-    except pa.ArrowException as error:
-        raise InputError(f"{path} is not a Parquet file: {str(error).splitlines()[0]}") from error
-
-
-def _parquet_rows(path: Path, columns: Sequence[str], positions: Sequence[int]) -> Iterator[Row]:
-    import pyarrow as pa  # noqa: PLC0415
-    import pyarrow.parquet as pq  # noqa: PLC0415
-
-    names = [columns[i] for i in positions]
-    number = 1
-    try:
-        with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(columns=list(dict.fromkeys(names))):
-                values = {name: batch.column(name).to_pylist() for name in batch.schema.names}
-                for record in zip(*(values[name] for name in names), strict=True):
-                    number += 1
-                    texts = zip(names, record, strict=True)
-                    yield Row(number, tuple(_as_text(path, number, name, value) for name, value in texts))
-    except pa.ArrowException as error:
-        raise InputError(f"{path}, row {number + 1}: not readable: {str(error).splitlines()[0]}") from error
-
-
-def _as_text(path: Path, number: int, column: str, value: object) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, str):
-        if "\0" in value:
-            raise InputError(f'{path}, row {number}, column "{column}": a NUL character')
-        return value
-    if isinstance(value, (int, float)):
-        return str(value)
-    raise InputError(f'{path}, row {number}, column "{column}": expected text, found {type(value).__name__}')
-
-
-def _times(n: int) -> str:
-    return "twice" if n == 2 else f"{n} times"  # noqa: PLR2004 - two
+def _json_records(path: Path, file_format: FileFormat, text: TextIO) -> Iterator[tuple[int, JsonObject]]:
+    return (json_array_records if file_format is FileFormat.JSON_ARRAY else json_line_records)(path, text)

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from app.config import Settings
 from app.tickets.columns import GROUP_COLUMN
-from app.tickets.table import InputError
+from app.tickets.input_error import InputError
 from app.training.files.version_files import METRICS_NAME
 from app.training.fitting.word_vectors import WordVectors
 from app.training.intake.labelled_tickets import Intake, Tickets, read_tickets
@@ -40,8 +40,8 @@ def run(arguments: argparse.Namespace, settings: Settings, *, trained_at: str) -
             arguments.eval_data,
             Intake(
                 targets=tuple(tickets.labels),
-                column_map=dict(arguments.map),
-                label_map={**learned, **dict(arguments.label_map)},
+                column_map=arguments.map,
+                label_map={**learned, **arguments.label_map},
                 skip_blank_labels=arguments.skip_blank_labels,
                 for_training=False,
             ),
@@ -86,8 +86,8 @@ def _tickets(arguments: argparse.Namespace, settings: Settings) -> Tickets:
             arguments.data,
             Intake(
                 targets=arguments.targets,
-                column_map=dict(arguments.map),
-                label_map=dict(arguments.label_map),
+                column_map=arguments.map,
+                label_map=arguments.label_map,
                 group=arguments.group,
                 skip_blank_labels=arguments.skip_blank_labels,
             ),

@@ -18,9 +18,11 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from app.models.classifier import TicketClassifier
-from scripts.lib.prediction_files import OutputFormat
-from scripts.lib.text_encoding import TicketFileError
-from scripts.lib.ticket_files import Chunk, TicketFile
+from app.tickets.columns import TextColumns
+from app.tickets.input_error import InputError
+from app.tickets.table import Chunk
+from app.tickets.writing import TableWriter
+from scripts.lib.prediction_columns import prediction_values
 
 _SECONDS_TO_END = 5.0
 
@@ -34,18 +36,25 @@ class Job:
     """What every process needs to turn a chunk into bytes."""
 
     model_directory: Path
-    source: TicketFile
-    output_format: OutputFormat
+    text_columns: TextColumns
+    writer: TableWriter
 
     def encoder(self) -> Callable[[Chunk], Encoded]:
         classifier = TicketClassifier.load(self.model_directory)
 
         def encode(chunk: Chunk) -> Encoded:
-            predictions = classifier.predict_columns(chunk.titles, chunk.descriptions)
-            content = self.output_format.encode(self.source, chunk, predictions)
-            return Encoded(content, len(chunk.titles), chunk.share_read)
+            titles, descriptions = (
+                self._texts(chunk, name) for name in (self.text_columns.title, self.text_columns.description)
+            )
+            predictions = classifier.predict_columns(titles, descriptions)
+            added = prediction_values(predictions, classifier.heads, classifier.version, n_tickets=len(chunk))
+            return Encoded(self.writer.encode(chunk, added), len(chunk), chunk.share_read)
 
         return encode
+
+    def _texts(self, chunk: Chunk, name: str | None) -> list[str]:
+        table = self.writer.source
+        return [""] * len(chunk) if name is None else table.texts(chunk, table.column(name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +69,7 @@ class Encoded:
 def classify_in_order(chunks: Iterable[Chunk], job: Job, n_processes: int) -> Generator[Encoded, None, None]:
     """Yield the output of each chunk in order.
 
-    Raise ``TicketFileError`` for a record that cannot be written, ``WorkerError`` when a process is lost.
+    Raise ``InputError`` for a record that cannot be written, ``WorkerError`` when a process is lost.
     """
     chunks = iter(chunks)
     first = list(itertools.islice(chunks, 2))
@@ -115,8 +124,8 @@ def _work(connection: Connection, job: Job) -> None:
         while True:
             chunk = connection.recv()
             try:
-                answer: Encoded | TicketFileError = encode(chunk)
-            except TicketFileError as error:
+                answer: Encoded | InputError = encode(chunk)
+            except InputError as error:
                 answer = error
             connection.send(answer)
 
@@ -126,7 +135,7 @@ def _receive(connection: Connection) -> Encoded:
         answer = connection.recv()
     except (EOFError, ConnectionResetError) as error:
         raise WorkerError("a worker process ended early; was it out of memory?") from error
-    if isinstance(answer, TicketFileError):
+    if isinstance(answer, InputError):
         raise answer
     if not isinstance(answer, Encoded):
         raise TypeError(f"a worker answered {type(answer).__name__}")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from app.training.intake.label_names import folded
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,18 +24,19 @@ class EvaluatedRow:
     """One ticket: ``true_labels`` by head, blank ones left out; ``problem`` is one line when it got no answer."""
 
     number: int
+    ticket_id: str
     title: str
     true_labels: Mapping[str, str]
-    heads: Mapping[str, HeadAnswer]
-    model_version: str
-    latency_ms: float
+    heads: Mapping[str, HeadAnswer] = field(default_factory=dict)
+    model_version: str = ""
+    latency_ms: float = 0.0
     problem: str = ""
 
     def matches(self, head: str) -> bool | None:
         """Say whether the label is right; ``None`` where the file gives none or the service gave no answer."""
         if head not in self.true_labels or head not in self.heads:
             return None
-        return fold(self.true_labels[head]) == fold(self.heads[head].label)
+        return folded(self.true_labels[head]) == folded(self.heads[head].label)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,23 +66,18 @@ class HeadFigures:
     unknown_labels: Mapping[str, int]
 
 
-def fold(label: str) -> str:
-    """Bring a label into the form in which the trainer joins spellings: case and runs of spaces do not count."""
-    return " ".join(label.split()).casefold()
-
-
 def measure(head: str, rows: Sequence[EvaluatedRow], known_labels: Sequence[str] = ()) -> HeadFigures | None:
     """Compute the figures of one head, ``None`` when no answered ticket has a label for it.
 
     ``known_labels``: those that the service states; those in its answers are added.
     """
     answered = (label for row in rows if head in row.heads for label in row.heads[head].labels)
-    known = {fold(label): label for label in (*known_labels, *answered)}
+    known = {folded(label): label for label in (*known_labels, *answered)}
     measured = [row for row in rows if row.matches(head) is not None]
     if not measured:
         return None
     given = [row.true_labels[head] for row in measured]
-    true = [known.get(fold(label), " ".join(label.split())) for label in given]
+    true = [known.get(folded(label), " ".join(label.split())) for label in given]
     predicted = [row.heads[head].label for row in measured]
     classes = class_figures(true, predicted)
     auto = [row for row in measured if row.heads[head].decision == "auto"]
@@ -91,7 +89,7 @@ def measure(head: str, rows: Sequence[EvaluatedRow], known_labels: Sequence[str]
         n_auto=len(auto),
         n_auto_right=sum(row.matches(head) is True for row in auto),
         classes=classes,
-        unknown_labels=Counter(label for label in given if fold(label) not in known),
+        unknown_labels=Counter(label for label in given if folded(label) not in known),
     )
 
 

@@ -132,6 +132,7 @@ def json_line(row: EvaluatedRow) -> str:
     }
     document = {
         "row": row.number,
+        "id": row.ticket_id or None,
         "title": row.title,
         "labels": dict(row.true_labels),
         "heads": heads,

@@ -230,9 +230,9 @@ def test_a_file_with_a_header_alone_gives_a_header_alone(models_dir: Path, tmp_p
     ("name", "content", "expected"),
     [
         ("in.csv", "title,needs_review\na,b\n", 'row 1: the output would have "needs_review" twice'),
-        ("in.jsonl", '{"title": "a"}\n{"title": "b", "model_version": 1}\n', 'row 2: the output would have "model_ver'),
+        ("in.jsonl", '{"title": "a"}\n{"title": "b", "model_version": 1}\n', 'row 1: the output would have "model_ver'),
         ("in.csv", "title\na\nb,c\n", "row 3: 2 fields, but the header has 1 columns"),
-        ("in.csv", "subject\na\n", "--map title=COLUMN"),
+        ("in.csv", "subject\na\n", "--map title=subject"),
         ("in.csv", "title,title\na,b\n", 'the column "title" is there twice'),
         ("in.csv", 'title\n"a\n', "row 2: unexpected end of data"),
         ("in.csv", "title\na\0b\n", "row 2: a NUL byte"),
@@ -253,8 +253,9 @@ def test_input_that_cannot_be_used_is_one_line_exit_code_2_and_no_output(
 
     assert bulk_classify.main([str(path), "-o", str(output), "--models-dir", str(models_dir)]) == 2
     error = capsys.readouterr().err
-    assert any(part in error for part in expected.split("|"))
-    assert len(error.splitlines()) == 1
+    said = [line for line in error.splitlines() if not line.startswith("reading ")]
+    assert len(said) == 1
+    assert any(part in said[0] for part in expected.split("|"))
     assert not output.exists()
     assert left_over(tmp_path) == []
 
@@ -265,18 +266,16 @@ def test_bytes_that_are_no_text_are_named_by_row(
     path = tmp_path / "in.csv"
     path.write_bytes("title\ngrün\nblau, größer, süß \n".encode() + b"d\xfcnn\n")
     assert bulk_classify.main([str(path), "-o", str(tmp_path / "o.csv"), "--models-dir", str(models_dir)]) == 2
-    assert "row 4: neither UTF-8 nor Windows-1252" in capsys.readouterr().err
+    assert "row 4: byte 0xfc is neither UTF-8 nor Windows-1252" in capsys.readouterr().err
 
 
-def test_a_column_that_appears_late_is_refused_for_csv_and_kept_in_json_lines(
-    models_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_column_that_appears_late_is_kept(models_dir: Path, tmp_path: Path) -> None:
     path = tmp_path / "in.jsonl"
     path.write_text('{"title": "a"}\n{"title": "b", "tag": 1}\n', encoding="utf-8")
     arguments = [str(path), "--models-dir", str(models_dir), "-o"]
 
-    assert bulk_classify.main([*arguments, str(tmp_path / "out.csv")]) == 2
-    assert 'row 3: the first object has no "tag"' in capsys.readouterr().err.replace("row 2", "row 3")
+    assert bulk_classify.main([*arguments, str(tmp_path / "out.csv")]) == 0
+    assert [row[:2] for row in read_csv(tmp_path / "out.csv")] == [["title", "tag"], ["a", ""], ["b", "1"]]
     assert bulk_classify.main([*arguments, str(tmp_path / "out.jsonl")]) == 0
     assert '"tag": 1' in (tmp_path / "out.jsonl").read_text(encoding="utf-8")
 

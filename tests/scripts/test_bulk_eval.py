@@ -86,7 +86,7 @@ def test_figures_and_reports_agree_with_scikit_learn(
 )
 def test_accuracy_and_macro_f1_are_those_of_scikit_learn(pairs: list[tuple[str, str]]) -> None:
     rows = [
-        EvaluatedRow(i, "t", {"h": true}, {"h": HeadAnswer(label, 0.5, "auto", (label,))}, "1.0.0", 1.0)
+        EvaluatedRow(i, "", "t", {"h": true}, {"h": HeadAnswer(label, 0.5, "auto", (label,))})
         for i, (true, label) in enumerate(pairs)
     ]
     figures = measure("h", rows, ["a", "B", "c d", "e"])
@@ -232,7 +232,9 @@ def test_the_api_key_is_sent(start_process: StartProcess, run_script: RunScript,
     given_key = run_script("bulk_eval", "--base-url", service.base_url, "--csv", path, API_KEY="secret-key")
 
     assert (without.returncode, given_key.returncode) == (1, 0)
-    assert "4 rows, 4 failed" in without.stdout
+    assert without.stderr.startswith("401 ")
+    assert "give a key with --api-key, or in the environment as API_KEY" in without.stderr
+    assert len(without.stderr.splitlines()) == 1
     assert "secret-key" not in given_key.stdout + given_key.stderr
 
 
@@ -268,7 +270,11 @@ def test_nothing_listening_is_one_line_and_exit_code_1(run_script: RunScript, wr
         (None, [], "cannot be read: No such file or directory"),
         ("", [], "is empty"),
         ("title,department\n", [], "has a header and no tickets"),
-        ("subject,department\na,b\n", [], 'no column "title" or "description" among "subject", "department"'),
+        (
+            "subject,department\na,b\n",
+            [],
+            'no column "title" or "description"; the file has "subject", "department"; say which',
+        ),
         ("title\na\n", ["--fail-threshold-dept-acc", "0.5"], 'no ticket has a label in a column "department"'),
         ("title,department\na\n", [], "row 2: 1 fields, but the header has 2 columns"),
         ("title\na\n", ["--map", "title"], '--map "title" is not NAME=COLUMN'),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from app.tickets.input_error import quoted
+
 _MOST_NAMED = 5
 
 
@@ -30,7 +32,7 @@ def duplicate_notes(
         contradictions = [(i, earlier) for i, earlier in repeats if values[i] != values[earlier]]
         if contradictions:
             pairs = "; ".join(
-                f'row {row_numbers[i]} "{values[i]}", row {row_numbers[earlier]} "{values[earlier]}"'
+                f"row {row_numbers[i]} {quoted(values[i])}, row {row_numbers[earlier]} {quoted(values[earlier])}"
                 for i, earlier in contradictions[:_MOST_NAMED]
             )
             notes.append(

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from app.tickets.input_error import listed, quoted
+
 
 class LabelNames:
     """The labels of one column as they are read; equal ones are one object."""
 
     def __init__(self, column: str, label_map: Mapping[str, str]) -> None:
         self._column = column
-        self._wanted = {_folded(label): ours for label, ours in label_map.items()}
+        self._wanted = {folded(label): ours for label, ours in label_map.items()}
         self._known: dict[str, str] = {}
         self.used: set[str] = set()
 
@@ -19,10 +21,10 @@ class LabelNames:
         """Return what a label of the file is called here."""
         known = self._known.get(label)
         if known is None:
-            folded = _folded(label)
-            if folded in self._wanted:
-                self.used.add(folded)
-            known = self._known[label] = self._wanted.get(folded, label.strip())
+            key = folded(label)
+            if key in self._wanted:
+                self.used.add(key)
+            known = self._known[label] = self._wanted.get(key, label.strip())
         return known
 
     def unused_notes(self, others: Mapping[str, LabelNames]) -> list[str]:
@@ -35,17 +37,19 @@ class LabelNames:
         counts = Counter(values)
         seen: dict[str, list[str]] = {}
         for label in counts:
-            seen.setdefault(_folded(label), []).append(label)
+            seen.setdefault(folded(label), []).append(label)
         chosen = {}
         notes = []
         for spellings in seen.values():
             best = " ".join(max(spellings, key=lambda label: counts[label]).split())
             chosen.update(dict.fromkeys(spellings, best))
             if len(spellings) > 1:
-                names = ", ".join(map(repr, spellings))
-                notes.append(f'column "{self._column}": the labels {names} were joined as {best!r}')
+                notes.append(
+                    f"column {quoted(self._column)}: the labels {listed(spellings)} were joined as {quoted(best)}"
+                )
         return [chosen[label] for label in values], notes
 
 
-def _folded(label: str) -> str:
+def folded(label: str) -> str:
+    """Bring a label into the form in which spellings are joined: case and runs of spaces do not count."""
     return " ".join(label.split()).casefold()

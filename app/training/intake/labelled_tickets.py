@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from app.tickets.columns import Columns, choose_columns
-from app.tickets.table import InputError, Table, read_table
+from app.tickets.input_error import InputError, quoted
+from app.tickets.table import Table, read_table
+from app.training.intake.blank_labels import BlankLabels
 from app.training.intake.duplicates import duplicate_notes
 from app.training.intake.label_names import LabelNames
 from app.training.intake.rare_labels import rare_label_note, rare_labels
@@ -101,14 +103,15 @@ class _Rows:
         self.groups: list[str] | None = None if columns.group is None else []
         self.ids: list[str] | None = None if columns.ticket_id is None else []
         self.row_numbers = array("q")
-        self._n_blank = self._n_unlabelled = 0
+        self._n_blank = 0
+        self._blank_labels = BlankLabels(tuple(columns.labels.values()))
         self._table = table
         self._read(columns, intake)
 
     def _read(self, columns: Columns, intake: Intake) -> None:
         others = [name for name in (columns.group, columns.ticket_id) if name is not None]
-        named = [*columns.text_names, *columns.labels.values(), *others]
-        n_texts, n_labels = len(columns.text_names), len(columns.labels)
+        named = [*columns.texts.names, *columns.labels.values(), *others]
+        n_texts, n_labels = len(columns.texts.names), len(columns.labels)
         known_groups: dict[str, str] = {}
         for row in self._table.rows([self._table.column(name) for name in named]):
             texts, labels = row.fields[:n_texts], row.fields[n_texts : n_texts + n_labels]
@@ -116,18 +119,10 @@ class _Rows:
                 self._n_blank += 1
                 continue
             if not all(map(str.strip, labels)):
-                if intake.skip_blank_labels:
-                    self._n_unlabelled += 1
-                    continue
-                blank = next(
-                    name for name, label in zip(columns.labels.values(), labels, strict=True) if not label.strip()
-                )
-                raise InputError(
-                    f'{self._table.path}, row {row.number}, column "{blank}": the label is blank; '
-                    "--skip-blank-labels leaves such tickets out"
-                )
-            self.titles.append(texts[0] if columns.title else "")
-            self.descriptions.append(texts[-1] if columns.description else "")
+                self._blank_labels.count(row.number, labels)
+                continue
+            self.titles.append(texts[0] if columns.texts.title else "")
+            self.descriptions.append(texts[-1] if columns.texts.description else "")
             for head, label in zip(columns.labels, labels, strict=True):
                 self.labels[head].append(self.names[head].ours(label))
             if self.groups is not None:
@@ -136,14 +131,16 @@ class _Rows:
             if self.ids is not None:
                 self.ids.append(row.fields[-1])
             self.row_numbers.append(row.number)
+        if self._blank_labels.n_tickets and not intake.skip_blank_labels:
+            raise InputError(self._blank_labels.complaint(self._table.path))
         if not self.titles:
             raise InputError(self._nothing_left())
 
     def _nothing_left(self) -> str:
-        n_rows = self._n_blank + self._n_unlabelled
+        n_rows = self._n_blank + self._blank_labels.n_tickets
         if n_rows == 0:
             return f"{self._table.path} has a header and no tickets"
-        if self._n_unlabelled == 0:
+        if self._blank_labels.n_tickets == 0:
             return f"{self._table.path} has {n_rows} rows, and none has a title or a description"
         return f"{self._table.path} has {n_rows} rows, and none has both text and labels"
 
@@ -155,8 +152,8 @@ class _Rows:
             notes.append(f"the file was read with {self._table.delimiter!r} between the columns")
         if self._n_blank:
             notes.append(f"{self._n_blank} rows without title and description were left out")
-        if self._n_unlabelled:
-            notes.append(f"{self._n_unlabelled} rows with a blank label were left out")
+        if self._blank_labels.n_tickets:
+            notes.append(self._blank_labels.note())
         return notes + list(
             dict.fromkeys(note for names in self.names.values() for note in names.unused_notes(self.names))
         )
@@ -172,12 +169,12 @@ def _check_enough(table: Table, row_numbers: Sequence[int], column: str, values:
     counts = Counter(values)
     if len(counts) < _FEWEST_LABELS:
         raise InputError(
-            f'{table.path}, row {row_numbers[0]}, column "{column}": every ticket has the label "{values[0]}"; '
-            "there is nothing to learn from fewer than two labels"
+            f"{table.path}, row {row_numbers[0]}, column {quoted(column)}: "
+            f"every ticket has the label {quoted(values[0])}; there is nothing to learn from fewer than two labels"
         )
     rare = next((label for label, count in counts.items() if count < _FEWEST_TICKETS_A_LABEL), None)
     if rare is not None:
         raise InputError(
-            f'{table.path}, row {row_numbers[values.index(rare)]}, column "{column}": the label "{rare}" occurs once; '
-            "give it more tickets, or join it to another with --label-map"
+            f"{table.path}, row {row_numbers[values.index(rare)]}, column {quoted(column)}: "
+            f"the label {quoted(rare)} occurs once; give it more tickets, or join it to another with --label-map"
         )

@@ -17,7 +17,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from app.tickets.table import InputError
+from app.tickets.input_error import InputError
 from app.training.intake.labelled_tickets import Tickets
 
 Method = Literal["builtin", "cleanlab"]

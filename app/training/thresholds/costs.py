@@ -23,7 +23,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from app.tickets.table import InputError, read_table
+from app.tickets.input_error import InputError, listed, quoted
+from app.tickets.table import read_table
 
 _COLUMNS = ("head", "true", "predicted", "cost")
 _ANY = "*"
@@ -55,7 +56,7 @@ class CostTable:
         """
         for head in self.rows:
             if head not in labels:
-                raise InputError(f'{self.path}: the head "{head}" is not trained; trained are {_listed(labels)}')
+                raise InputError(f"{self.path}: the head {quoted(head)} is not trained; trained are {listed(labels)}")
         return {head: self._of_head(head, sorted(set(labels[head]))) for head in self.rows}
 
     def _of_head(self, head: str, labels: Sequence[str]) -> HeadCosts:
@@ -64,17 +65,17 @@ class CostTable:
         for pair in rows:
             for label in pair:
                 if label not in known:
-                    raise InputError(f'{self.path}: {head} has no label "{label}"; it has {_listed(labels)}')
+                    raise InputError(f"{self.path}: {head} has no label {quoted(label)}; it has {listed(labels)}")
         answer = np.zeros((len(labels), len(labels)))
         review = np.zeros(len(labels))
         for i, true in enumerate(labels):
-            review[i] = self._first(head, [(true, ""), ("", ""), (_ANY, "")], f'a review of "{true}"')
+            review[i] = self._first(head, [(true, ""), ("", ""), (_ANY, "")], f"a review of {quoted(true)}")
             for j, predicted in enumerate(labels):
                 if i == j:
                     answer[i, j] = rows.get((true, true), 0.0)
                     continue
                 fitting = [(true, predicted), (true, _ANY), (_ANY, predicted), (_ANY, _ANY)]
-                answer[i, j] = self._first(head, fitting, f'"{predicted}" where "{true}" is true')
+                answer[i, j] = self._first(head, fitting, f"{quoted(predicted)} where {quoted(true)} is true")
         return HeadCosts(answer, review)
 
     def _first(self, head: str, fitting: Sequence[tuple[str, str]], what: str) -> float:
@@ -100,7 +101,7 @@ def read_costs(path: Path) -> CostTable:
         of_head = rows.setdefault(head, {})
         if (true, predicted) in of_head:
             raise InputError(
-                f'{path}, row {row.number}: "{true}" answered as "{predicted}" has a cost in an earlier row'
+                f"{path}, row {row.number}: {quoted(true)} answered as {quoted(predicted)} has a cost in an earlier row"
             )
         of_head[true, predicted] = _cost(path, row.number, cost)
     if not rows:
@@ -114,9 +115,5 @@ def _cost(path: Path, row_number: int, text: str) -> float:
     except ValueError:
         cost = math.nan
     if not (math.isfinite(cost) and cost >= 0):
-        raise InputError(f'{path}, row {row_number}, column "cost": "{text}" is not a number of 0 or more')
+        raise InputError(f'{path}, row {row_number}, column "cost": {quoted(text)} is not a number of 0 or more')
     return cost
-
-
-def _listed(names: Sequence[str] | Mapping[str, object]) -> str:
-    return ", ".join(f'"{name}"' for name in names)

@@ -13,7 +13,8 @@ import pandas as pd
 import pytest
 
 from app.models.classifier import TicketClassifier
-from app.tickets.table import InputError, read_table
+from app.tickets.input_error import InputError
+from app.tickets.table import read_table
 from app.training.intake.labelled_tickets import Intake, read_tickets
 from tests.training.conftest import RunTrain, write_csv
 
@@ -249,12 +250,31 @@ def test_a_label_with_few_tickets_is_named_and_a_mapping_that_meets_nothing_too(
 def test_tickets_without_a_label_can_be_left_out(tmp_path: Path) -> None:
     path = tmp_path / "export.csv"
     path.write_bytes(_csv([*GOOD, "i,j, ", "k,l,High"]))
-    with pytest.raises(InputError, match=r'row 6, column "priority": the label is blank; --skip-blank-labels'):
+    with pytest.raises(
+        InputError, match=r'row 6, column "priority": the label is blank \(1 row\); --skip-blank-labels'
+    ):
         read_tickets(path)
     tickets = read_tickets(path, Intake(skip_blank_labels=True))
     assert len(tickets) == 5
     assert tickets.row_number(4) == 7
-    assert "1 rows with a blank label were left out" in tickets.notes
+    assert '1 rows with a blank label were left out: 1 in column "priority", first in row 6' in tickets.notes
+
+
+def test_every_blank_label_is_counted_column_by_column(tmp_path: Path) -> None:
+    path = tmp_path / "export.csv"
+    path.write_text("title,priority,department\na,High,x\nb,,x\nc,Low,\nd,, \ne,High,y\nf,Low,x\ng,,y\nh,Low,y\n")
+    with pytest.raises(InputError) as caught:
+        read_tickets(path)
+    assert str(caught.value) == (
+        f'{path}, row 3, column "priority": the label is blank (3 rows, this is the first); '
+        'row 4, column "department": the label is blank (2 rows, this is the first); '
+        "--skip-blank-labels leaves such tickets out"
+    )
+    notes = read_tickets(path, Intake(skip_blank_labels=True)).notes
+    assert (
+        '4 rows with a blank label were left out: 3 in column "priority", first in row 3, '
+        '2 in column "department", first in row 4'
+    ) in notes
 
 
 def test_any_column_can_say_what_belongs_together(tmp_path: Path) -> None:

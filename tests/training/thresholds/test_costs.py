@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app.tickets.table import InputError
+from app.tickets.input_error import InputError
 from app.training.thresholds.costs import read_costs
 from tests.training.conftest import RunTrain
 
