@@ -21,7 +21,7 @@ from app.tickets.columns import DEFAULT_TARGETS
 from app.tickets.input_error import InputError, listed
 from app.tickets.name_pairs import parse_column_map, parse_label_map
 from scripts.lib.evaluation import EvaluatedRow, HeadAnswer, measure
-from scripts.lib.evaluation_data import EvaluationFile, LabelledTicket
+from scripts.lib.evaluation_data import FIELDS, EvaluationFile, LabelledTicket
 from scripts.lib.evaluation_report import TABLE_HEADS, Evaluation, json_line, markdown, print_table, summary_lines
 from scripts.lib.progress import Report, show_progress
 from scripts.lib.service_client import (
@@ -197,7 +197,8 @@ async def _run(
         service = ServiceClient(client, max_wait_seconds=arguments.max_wait, on_rate_limit=warn)
         known_labels = _known_labels(await service.send("GET", "/version"))
         # A service that does not state its heads is asked about those that are meant.
-        heads = tuple(known_labels) or tuple(dict.fromkeys([*DEFAULT_TARGETS, *least, *source.column_map]))
+        meant = dict.fromkeys([*DEFAULT_TARGETS, *least, *(name for name in source.column_map if name not in FIELDS)])
+        heads = tuple(known_labels or meant)
         for head in least:
             if head not in heads:
                 raise InputError(f'--fail-threshold: the service has no head "{head}"; it has {listed(heads)}')

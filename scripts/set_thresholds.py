@@ -7,6 +7,9 @@
 A precision is looked up in what the version knows of its confidences (``confidence_counts.json``). What was measured
 of the decisions is counted again; weights and probabilities stay what they are, and so does ``report.html``, which
 tells of the training. An existing version is never changed.
+
+The new version does not serve unasked: without ``--activate`` the one that serves today is written into ``ACTIVE`` of
+the models directory, if that is not there, because the highest version would serve by itself otherwise.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ import argparse
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +26,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from app.models.artifacts import ArtifactError, list_versions, write_version
 from app.models.versions import VersionName
+from app.serving.active_version import ActiveVersion
+from app.serving.registry import ModelRegistry
 
 _EPILOG = """\
 Numbers of --set are confidences between 0 and 1 with at most three decimals; "none" takes a threshold away.
@@ -54,10 +59,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         wanted = "any version" if source is None else f"the version {source}"
         return _fail(f"{arguments.models_dir} does not have {wanted}", code=2)
     target = arguments.version or _next_patch(source, versions)
+    directory = arguments.models_dir / target.directory_name
+    if directory.exists():
+        return _fail(f"{directory} exists; choose another --version", code=2)
     # What reads a version's counts needs SciPy, and mistakes should not have to wait for it.
     from app.training.files.new_thresholds import ThresholdError, with_thresholds  # noqa: PLC0415
 
-    directory = arguments.models_dir / target.directory_name
     try:
         if arguments.target_precision is None:
             change = {(s.head, s.label, s.kind): s.threshold for s in arguments.set}
@@ -69,14 +76,34 @@ def main(argv: Sequence[str] | None = None) -> int:
                 target_precision=arguments.target_precision,
                 head=arguments.head,
             )
-        write_version(directory, files, force=False)
-    except (ThresholdError, FileExistsError) as error:
-        reason = f"{directory} exists; choose another --version" if isinstance(error, FileExistsError) else str(error)
-        return _fail(reason, code=2)
+        serving = _write(directory, files, target, activate=arguments.activate)
+    except ThresholdError as error:
+        return _fail(str(error), code=2)
     except (ArtifactError, OSError) as error:
         return _fail(f"{directory} was not written: {error}", code=1)
-    print("\n".join([*summary, f"wrote {directory}"]))
+    print("\n".join([*summary, f"wrote {directory}", serving]))
     return 0
+
+
+def _write(directory: Path, files: Mapping[str, bytes], version: VersionName, *, activate: bool) -> str:
+    """Write the version and return a line on which one serves; ``ACTIVE`` is there before the new one is."""
+    active = ActiveVersion(directory.parent)
+    if activate:
+        write_version(directory, files, force=False)
+        active.write(version)
+        return f"{version} serves from now on: {active.path} says so"
+    how = f"to serve {version}, POST /model/activate, or write it into {active.path}"
+    today = ModelRegistry(directory.parent).load().model
+    if today is None or active.path.exists() or version < VersionName.parse(today.version):
+        write_version(directory, files, force=False)
+        return f"{today.version if today else 'no version'} serves as before; {how}"
+    active.write(VersionName.parse(today.version))
+    try:
+        write_version(directory, files, force=False)
+    except BaseException:
+        active.path.unlink()
+        raise
+    return f"{today.version} serves as before: {active.path} says so from now on; {how}"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -100,6 +127,7 @@ def _parser() -> argparse.ArgumentParser:
         "--version", type=_version, metavar="X.Y.Z", help="version to write (default: the next free patch version)"
     )
     parser.add_argument("--head", help="the head that --target-precision is for (default: all)")
+    parser.add_argument("--activate", action="store_true", help="serve the new version: write it into ACTIVE")
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--target-precision", type=_share, metavar="P", help="how often acting alone must be right")
     what.add_argument(

@@ -15,7 +15,7 @@ from app.training.intake.label_names import LabelNames
 
 _EMAIL_FIELD = "customer_email"
 _ID_FIELD = "id"
-_FIELDS = (*TEXT_FIELDS, _EMAIL_FIELD, _ID_FIELD)
+FIELDS = (*TEXT_FIELDS, _EMAIL_FIELD, _ID_FIELD)
 _TICKETS_IN_CHUNK = 1024
 _SHOWN_CHARACTERS = 80
 
@@ -49,8 +49,8 @@ class EvaluationFile:
         """Raise ``InputError`` for what cannot be used, whatever the heads are."""
         for name, column in column_map.items():
             # Only the service knows all of its heads, but these are none: a misspelt field, and a map the wrong way.
-            if column in _FIELDS or difflib.get_close_matches(name, set(_FIELDS) - {name}, cutoff=0.8):
-                check_fields({name: column}, (*_FIELDS, *DEFAULT_TARGETS), heads=", or a head of the service")
+            if column in FIELDS or difflib.get_close_matches(name, set(FIELDS) - {name}, cutoff=0.8):
+                check_fields({name: column}, (*FIELDS, *DEFAULT_TARGETS), heads=", or a head of the service")
         table = read_table(path)
         texts = choose_text_columns(table, column_map)
         chunks = list(table.chunks(_TICKETS_IN_CHUNK))
@@ -63,7 +63,7 @@ class EvaluationFile:
 
     def tickets(self, heads: Sequence[str], label_map: Mapping[str, str]) -> list[LabelledTicket]:
         """Return all tickets with their labels of ``heads``; raise ``InputError`` for a map of something else."""
-        check_fields(self.column_map, (*_FIELDS, *heads))
+        check_fields(self.column_map, (*FIELDS, *heads))
         found = {head: find_column(self.table, head, self.column_map) for head in heads}
         labels = {head: column for head, column in found.items() if column is not None}
         names = {head: LabelNames(column, label_map) for head, column in labels.items()}

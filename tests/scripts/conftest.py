@@ -78,9 +78,12 @@ def write_csv(tmp_path: Path) -> WriteTickets:
 
 
 class ScriptedService:
-    """A real HTTP server that gives each POST the next of ``replies``, the last one again and again."""
+    """A real HTTP server that gives each POST the next of ``replies``, the last one again and again.
 
-    def __init__(self, replies: Sequence[Reply]) -> None:
+    ``metadata`` is what it says of its model.
+    """
+
+    def __init__(self, replies: Sequence[Reply], *, metadata: object = None) -> None:
         self.requests: list[dict[str, object]] = []
         self.headers: list[dict[str, str]] = []
         scripted = self
@@ -89,7 +92,7 @@ class ScriptedService:
             protocol_version = "HTTP/1.1"
 
             def do_GET(self) -> None:
-                self._reply(200, {}, {"model_metadata": None})
+                self._reply(200, {}, {"model_metadata": metadata})
 
             def do_POST(self) -> None:
                 content = self.rfile.read(int(self.headers["Content-Length"]))

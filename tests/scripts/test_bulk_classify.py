@@ -219,6 +219,54 @@ def test_any_format_goes_in_and_any_comes_out(
     assert {str(answer["model_version"]) for answer in answers} == {"1.0.0"}
 
 
+def test_an_array_of_json_is_classified_like_lines(models_dir: Path, tmp_path: Path) -> None:
+    records = [{"id": i, "title": f"server {i}", "tags": ["a", "]"]} for i in range(2_000)]
+    (tmp_path / "in.json").write_text(json.dumps(records), encoding="utf-8")
+    (tmp_path / "in.jsonl").write_text("\n".join(map(json.dumps, records)), encoding="utf-8")
+    outputs = []
+    for name in ("in.json", "in.jsonl"):
+        output = tmp_path / f"{name}.out.jsonl"
+        assert bulk_classify.main([str(tmp_path / name), "-o", str(output), "--models-dir", str(models_dir)]) == 0
+        outputs.append(output.read_bytes())
+    assert outputs[0] == outputs[1]
+    assert outputs[0].count(b"\n") == 2_000
+
+
+def test_it_says_which_columns_it_reads(
+    write_csv: WriteTickets, models_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_csv(["Subject", "Notes"], [["a", "b"]])
+    arguments = [str(path), "-o", str(tmp_path / "out.csv"), "--models-dir", str(models_dir), "--map", "title=subject"]
+    assert bulk_classify.main(arguments) == 0
+    assert capsys.readouterr().err.splitlines()[0] == 'reading "Subject" as title, none as description'
+
+
+def test_csv_for_excel_begins_with_the_mark_of_utf_8(write_csv: WriteTickets, models_dir: Path, tmp_path: Path) -> None:
+    path = write_csv(["title"], [["größe"]])
+    plain, excel = tmp_path / "plain.csv", tmp_path / "excel.csv"
+    for output, options in ((plain, []), (excel, ["--excel"])):
+        assert bulk_classify.main([str(path), "-o", str(output), "--models-dir", str(models_dir), *options]) == 0
+    assert excel.read_bytes() == b"\xef\xbb\xbf" + plain.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["out.xlsx"], "choose a name with .csv, and --excel"),
+        (["out.json"], "choose a name with .jsonl"),
+        (["out.jsonl", "--excel"], "--excel is for CSV"),
+    ],
+)
+def test_an_output_that_cannot_be_what_its_name_says_is_refused(
+    options: list[str], expected: str, models_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, (name, *flags) = tmp_path / "in.csv", options
+    path.write_text("title\na\n", encoding="utf-8")
+    assert bulk_classify.main([str(path), "-o", str(tmp_path / name), "--models-dir", str(models_dir), *flags]) == 2
+    assert expected in capsys.readouterr().err
+    assert not (tmp_path / name).exists()
+
+
 def test_a_file_with_a_header_alone_gives_a_header_alone(models_dir: Path, tmp_path: Path) -> None:
     path, output = tmp_path / "in.csv", tmp_path / "out.csv"
     path.write_text("title\n", encoding="utf-8")

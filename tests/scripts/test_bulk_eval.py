@@ -167,6 +167,74 @@ def test_labels_differing_in_case_or_spaces_are_equal_and_unknown_ones_are_wrong
     assert 'counted as wrong: "Helpdesk" (2)' in done.stdout
 
 
+def test_columns_are_found_in_any_case_and_labels_are_renamed(
+    base_url: str, run_script: RunScript, write_csv: WriteTickets, tmp_path: Path
+) -> None:
+    lines = tmp_path / "rows.jsonl"
+    header = ["Ticket ID", "TITLE", "Description", "Customer_Email", "PRIORITY", "Department"]
+    path = write_csv(header, [["T-1", *TICKETS[0][:3], "p1", "it"], ["T-2", *TICKETS[1][:3], "P2", "Billing"]])
+    done = run_script(
+        "bulk_eval", "--base-url", base_url, "--csv", path, "--map", "id=Ticket ID", "--jsonl-output", lines,
+        "--label-map", "P1=Urgent,p2=High,IT=Tech Support",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    rows = [json.loads(line) for line in lines.read_text(encoding="utf-8").splitlines()]
+    assert [row["id"] for row in rows] == ["T-1", "T-2"]
+    assert [row["labels"] for row in rows] == [
+        {"priority": "Urgent", "department": "Tech Support"},
+        {"priority": "High", "department": "Billing"},
+    ]
+    assert "does not know" not in done.stdout
+
+
+def test_any_head_can_have_a_threshold(run_script: RunScript, write_csv: WriteTickets) -> None:
+    path = write_csv(["title", "DEPARTMENT", "colour"], [["server down", "x", "r"], ["server down", "y", "g"]])
+    metadata = {"label_distributions": {"department": {"x": 1, "y": 1}}}
+    with ScriptedService([(200, {}, answer("x"))], metadata=metadata) as service:
+        passed, failed, unknown = (
+            run_script("bulk_eval", "--base-url", service.base_url, "--csv", path, "--fail-threshold", threshold)
+            for threshold in ("department=0.5", "department=1", "colour=0.5")
+        )
+
+    assert passed.returncode == 0, passed.stdout + passed.stderr
+    assert failed.returncode == 1
+    assert "failed: department accuracy 0.5000 is below 1" in failed.stdout
+    assert unknown.returncode == 2
+    assert unknown.stderr == '--fail-threshold: the service has no head "colour"; it has "department"\n'
+
+
+def test_a_map_of_what_is_no_head_of_the_service_names_those_that_are(
+    run_script: RunScript, write_csv: WriteTickets
+) -> None:
+    path = write_csv(["title", "Team"], [["a", "b"]])
+    with ScriptedService([(200, {}, answer("x"))], metadata={"label_distributions": {"queue": {"x": 1}}}) as service:
+        done = run_script("bulk_eval", "--base-url", service.base_url, "--csv", path, "--map", "team=Team")
+    assert done.returncode == 2
+    assert done.stderr == (
+        '--map "team=Team": there is no field "team"; the fields are title, description, customer_email, id, queue\n'
+    )
+
+
+def test_nothing_to_measure_ends_with_exit_code_1(
+    base_url: str, run_script: RunScript, write_csv: WriteTickets
+) -> None:
+    done = run_script("bulk_eval", "--base-url", base_url, "--csv", write_csv(["title", "note"], [["a", "b"]]))
+    assert done.returncode == 1
+    assert "failed: nothing could be measured" in done.stdout
+    assert "1 rows, 0 failed" in done.stdout
+
+
+def test_a_service_that_asks_for_a_key_is_not_asked_again(run_script: RunScript, write_csv: WriteTickets) -> None:
+    path = write_csv(["title", "department"], [["a", "Billing"]] * 500)
+    with ScriptedService([(401, {}, {"detail": "a key is needed", "error": "missing_api_key"})]) as service:
+        done = run_script("bulk_eval", "--base-url", service.base_url, "--csv", path, "--concurrency", "4")
+        assert len(service.requests) <= 4
+    assert done.returncode == 1
+    assert done.stderr == (
+        "401 missing_api_key: a key is needed; give a key with --api-key, or in the environment as API_KEY\n"
+    )
+
+
 def test_a_service_that_limits_requests_is_evaluated_to_the_end(
     start_process: StartProcess, run_script: RunScript, write_csv: WriteTickets
 ) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from app.models.artifacts import verify, write_version
 from app.models.classifier import TicketClassifier
+from app.serving.registry import ModelRegistry
 from app.training.intake.labelled_tickets import Tickets
 from app.training.pipeline import TrainingOptions, train
 from data.generate_dataset import generate
@@ -111,6 +112,40 @@ def test_the_service_decides_by_the_new_thresholds(
     assert answers["1.2.2"]["decision"] != "auto"
     assert answers["1.2.2"]["reasons"] == ["below_threshold"]
     assert answers["1.2.1"]["confidence"] == answers["1.2.2"]["confidence"]
+
+
+def serving(models: Path) -> str | None:
+    model = ModelRegistry(models).load().model
+    return model.version if model else None
+
+
+def test_the_new_version_serves_only_when_it_is_asked_for(models: Path, run_script: RunScript) -> None:
+    assert serving(models) == "1.2.0"
+
+    unasked = run_script("set_thresholds", "--models-dir", models, "--target-precision", "0.8")
+    assert (unasked.returncode, serving(models)) == (0, "1.2.0")
+    assert "1.2.0 serves as before" in unasked.stdout
+    assert (models / "ACTIVE").read_text() == "1.2.0\n"
+
+    again = run_script("set_thresholds", "--models-dir", models, "--target-precision", "0.7")
+    assert (again.returncode, serving(models)) == (0, "1.2.0")
+
+    asked = run_script("set_thresholds", "--models-dir", models, "--target-precision", "0.6", "--activate")
+    assert (asked.returncode, serving(models)) == (0, "1.2.3")
+    assert "1.2.3 serves from now on" in asked.stdout
+
+
+def test_coverage_and_precision_of_each_label_are_printed(models: Path, run_script: RunScript) -> None:
+    done = run_script("set_thresholds", "--models-dir", models, "--target-precision", "0.8", "--head", "department")
+
+    for label, of_label in figures(models / "v1.2.1", "department")["operating_points_out_of_fold"].items():
+        auto: dict[str, float] = of_label["auto"]  # type: ignore[assignment]
+        line = next(line for line in done.stdout.splitlines() if line.startswith(f"department.{label}: answers"))
+        if auto["n_tickets"]:
+            assert f"answers {auto['coverage']:.1%} of all tickets alone, {auto['precision']:.1%} of them" in line
+        else:
+            assert line.endswith("answers no ticket alone")
+    assert "priority.Urgent: answers" not in done.stdout
 
 
 def test_a_threshold_can_be_taken_away(models: Path, run_script: RunScript) -> None:

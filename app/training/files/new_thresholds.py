@@ -35,7 +35,7 @@ def with_thresholds(
     target_precision: float | None = None,
     head: str | None = None,
 ) -> tuple[dict[str, bytes], list[str]]:
-    """Return the files of a new ``version`` made from that in ``directory``, and what changed, a line a threshold.
+    """Return the files of a new ``version`` made from that in ``directory``, and lines on what changed and follows.
 
     Either ``change`` names thresholds, or ``target_precision`` chooses those of ``head``, or of all heads. Raise
     ``ThresholdError`` for what the version does not have, and ``ArtifactError`` when it does not verify.
@@ -61,6 +61,9 @@ def with_thresholds(
     files[MODEL_NAME], files[METRICS_NAME], files[METADATA_NAME] = map(json_bytes, (model, metrics, metadata))
     files[CARD_NAME] = card_of(metadata, metrics).encode()
     summary = _summary(before, after)
+    for name, points in after.items():
+        of_labels = figures_of_points(points, counts[name].out_of_fold)["operating_points_out_of_fold"]
+        summary += [_outcome(f"{name}.{label}", figures["auto"]) for label, figures in of_labels.items()]
     if target_precision is not None:
         infeasible = [f"{name}.{label}" for name in after for label, point in after[name].items() if point.auto is None]
         summary += [f"{label}: a precision of {target_precision:g} is infeasible" for label in infeasible]
@@ -139,6 +142,12 @@ def _summary(
                 if old != new:
                     lines.append(f"{head}.{label}.{kind}: {_shown(old)} -> {_shown(new)}")
     return lines or ["no threshold changed"]
+
+
+def _outcome(label: str, auto: Mapping[str, Any]) -> str:
+    if not auto["n_tickets"]:
+        return f"{label}: answers no ticket alone"
+    return f"{label}: answers {auto['coverage']:.1%} of all tickets alone, {auto['precision']:.1%} of them rightly"
 
 
 def _shown(threshold: float | None) -> str:
