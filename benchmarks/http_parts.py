@@ -118,14 +118,16 @@ async def _whole_requests(subject: Subject) -> Figure:
     return Figure(f"the whole application, {N_CONNECTIONS} together", "µs", tuple(values))
 
 
-async def seconds_of_requests(app: ASGIApp, state: Mapping[str, Any]) -> float:
-    """Return the processor time of a request on each of the connections, all at once, answered by ``app``."""
+async def seconds_of_requests(
+    app: ASGIApp, state: Mapping[str, Any], *, n_requests: int = N_CONNECTIONS, status: int = 200
+) -> float:
+    """Return the processor time of so many requests, all at once, which ``app`` must answer with ``status``."""
     before = time.thread_time()
-    await asyncio.gather(*[_request(app, dict(state)) for _ in range(N_CONNECTIONS)])
+    await asyncio.gather(*[_request(app, dict(state), status) for _ in range(n_requests)])
     return time.thread_time() - before
 
 
-async def _request(app: ASGIApp, state: dict[str, Any]) -> None:
+async def _request(app: ASGIApp, state: dict[str, Any], status: int) -> None:
     scope: Scope = {
         "type": "http",
         "http_version": "1.1",
@@ -145,7 +147,7 @@ async def _request(app: ASGIApp, state: dict[str, Any]) -> None:
         return {"type": "http.request", "body": _BODY, "more_body": False}
 
     async def send(message: Message) -> None:
-        if message.get("status", 200) != 200:  # noqa: PLR2004 - HTTP's own number
+        if message.get("status", status) != status:
             raise RuntimeError(f"/classify answered {message['status']}")
 
     await app(scope, receive, send)

@@ -1,7 +1,7 @@
 """``python -m benchmarks.shortcuts``: what each shortcut of the request path gains alone, it off against it on.
 
-Each contestant is the whole application in this process, without sockets, answering 16 requests to ``/classify`` at
-once; one has everything on, each other one has one thing off. They take turns within a round.
+Each contestant is the whole application in this process, without sockets, answering requests to ``/classify`` that come
+at once; some have everything on, each other one has one thing off. They take turns within a round.
 """
 
 from __future__ import annotations
@@ -9,10 +9,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import gc
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,10 +22,12 @@ from fastapi import FastAPI, Request, Response
 from starlette.types import ASGIApp
 
 from app.config import Settings
+from app.errors import OVERLOADED, ServiceError
 from app.logging_utils import StdoutHandler
 from app.main import create_app
 from app.models.classifier import Prediction
 from app.models.schemas import Ticket
+from app.server.server import OBJECTS_BETWEEN_COLLECTIONS
 from app.web.api import classify
 from app.web.api.classification_json import classification_json
 from app.web.application import Dispatch
@@ -34,16 +37,31 @@ from benchmarks.results import Origin, add_keep_option
 from benchmarks.tables import figure_table
 
 _TURNS = 25
+_EVERYTHING_ON = "16 requests, everything on"
+_MANY = "1,000 requests, everything on"
+_REFUSED = "16 requests that find no place"
 
 
 @dataclass(frozen=True, slots=True)
 class Contestant:
-    """An application, and what must be so while it answers."""
+    """An application, what must be so while it answers so many requests, and whom it is compared with."""
 
     name: str
     app: ASGIApp
     state: Mapping[str, Any]
     around: Callable[[], contextlib.AbstractContextManager[object]] = contextlib.nullcontext
+    against: str | None = _EVERYTHING_ON
+    n_requests: int = 16
+    status: int = 200
+
+    async def microseconds(self) -> float:
+        """Return the processor time of one of the requests, the best of some turns."""
+        with self.around():
+            seconds = [
+                await seconds_of_requests(self.app, self.state, n_requests=self.n_requests, status=self.status)
+                for _ in range(_TURNS)
+            ]
+        return min(seconds) / self.n_requests * 1e6
 
 
 def _without_dispatch(app: FastAPI) -> ASGIApp:
@@ -66,6 +84,26 @@ def _within_framework(app: FastAPI) -> ASGIApp:
 async def _one_by_one(classifier: Any, title: str, description: str) -> Prediction:  # noqa: ANN401
     prediction: Prediction = classifier.predict(title, description)
     return prediction
+
+
+class _Full:
+    """The admission of a service that is full, seen at once or only by who would enter."""
+
+    def __init__(self, *, is_full: bool) -> None:
+        self.is_full = is_full
+
+    async def enter(self, _: int) -> int:
+        raise ServiceError(OVERLOADED)
+
+
+@contextlib.contextmanager
+def _as_the_server_collects() -> Iterator[None]:
+    usual = gc.get_threshold()
+    gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS, *usual[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*usual)
 
 
 @contextlib.contextmanager
@@ -123,7 +161,7 @@ def _as_usual_endpoint(app: FastAPI) -> ASGIApp:
     return _without_dispatch(app)
 
 
-async def _measure(models: Path, *, rounds: int) -> dict[str, list[float]]:
+async def _measure(models: Path, *, rounds: int) -> list[Figure]:
     def application() -> FastAPI:
         return create_app(Settings(models_base_dir=str(models), rate_limit_requests=1_000_000, log_level="INFO"))
 
@@ -135,7 +173,7 @@ async def _measure(models: Path, *, rounds: int) -> dict[str, list[float]]:
 
         app = application()
         state = await state_of(app)
-        contestants = [Contestant("everything on", app, state)]
+        contestants = [Contestant(_EVERYTHING_ON, app, state, against=None)]
         for name, change in (
             ("inside the framework's outer layers", _within_framework),
             ("routed by the framework", _without_dispatch),
@@ -145,19 +183,24 @@ async def _measure(models: Path, *, rounds: int) -> dict[str, list[float]]:
             other_state = await state_of(other)
             contestants.append(Contestant(name, change(other), other_state))
         alone = {**state, "joint_prediction": type("Alone", (), {"predict": staticmethod(_one_by_one)})()}
+        refusing = {**state, "ticket_admission": _Full(is_full=True)}
+        late = {**state, "ticket_admission": _Full(is_full=False)}
         contestants += [
             Contestant("every ticket predicted alone", app, alone),
             Contestant("answers through an encoder", app, state, _with_encoder),
             Contestant("every log line written by itself", app, state, _writing_each_line),
+            Contestant(_MANY, app, state, _as_the_server_collects, against=None, n_requests=1000),
+            Contestant("garbage collected as usual", app, state, against=_MANY, n_requests=1000),
+            Contestant(_REFUSED, app, refusing, against=None, status=503),
+            Contestant("refused where they would enter", app, late, against=_REFUSED, status=503),
         ]
-        seconds: dict[str, list[float]] = {contestant.name: [] for contestant in contestants}
+        microseconds: dict[str, list[float]] = {contestant.name: [] for contestant in contestants}
         for number in range(rounds + 1):
             for contestant in contestants:
-                with contestant.around():
-                    best = min([await seconds_of_requests(contestant.app, contestant.state) for _ in range(_TURNS)])
+                taken = await contestant.microseconds()
                 if number:
-                    seconds[contestant.name].append(best / 16 * 1e6)
-    return seconds
+                    microseconds[contestant.name].append(taken)
+    return [*_figures(contestants, microseconds)]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -172,8 +215,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as reader,
         contextlib.redirect_stdout(reader.stdin),
     ):
-        seconds = asyncio.run(_measure(arguments.models, rounds=arguments.rounds))
-    figures = _figures(seconds)
+        figures = asyncio.run(_measure(arguments.models, rounds=arguments.rounds))
     measured = {"rounds": arguments.rounds, "figures": [figure.as_document() for figure in figures]}
     print(figure_table(measured))
     if arguments.keep:
@@ -181,16 +223,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _figures(microseconds: Mapping[str, Sequence[float]]) -> list[Figure]:
-    """Return the time of a request with everything on, and how much longer it takes with each thing off."""
-    (name, base), *others = microseconds.items()
-    return [
-        Figure(name, "µs", tuple(base)),
-        *(
-            Figure(f"{name}: slower by", "%", tuple(100 * (v / b - 1) for v, b in zip(values, base, strict=True)))
-            for name, values in others
-        ),
-    ]
+def _figures(contestants: Iterable[Contestant], microseconds: Mapping[str, Sequence[float]]) -> Iterator[Figure]:
+    """Yield the time of a request with everything on, and how much longer it takes with each thing off."""
+    for contestant in contestants:
+        own = microseconds[contestant.name]
+        if contestant.against is None:
+            yield Figure(contestant.name, "µs", tuple(own))
+        else:
+            pairs = zip(own, microseconds[contestant.against], strict=True)
+            yield Figure(f"{contestant.name}: slower by", "%", tuple(100 * (off / on - 1) for off, on in pairs))
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ _SAME_SIGNAL_SECONDS: Final = 1.0
 _HASTY_STOP_SECONDS: Final = 1.0
 # Where thousands of connections have requests under way, the interpreter's usual 700 would have it look for cycles in
 # every turn, among what is alive. Nothing here makes cycles, save for failures with tracebacks.
-_OBJECTS_BETWEEN_COLLECTIONS: Final = 20_000
+OBJECTS_BETWEEN_COLLECTIONS: Final = 20_000
 _HANDLED_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -102,7 +102,7 @@ class DrainingServer(Server):
             raise SystemExit(STARTUP_FAILURE) from error
         # What was made up to here stays, so the collector need not stop everything to look at it.
         gc.freeze()
-        gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS, *gc.get_threshold()[1:])
+        gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS, *gc.get_threshold()[1:])
         self.started = True
         for bound in sockets or []:
             logger.info("running on %s", url_of(bound))
