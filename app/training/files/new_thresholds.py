@@ -12,9 +12,9 @@ from app.models.classifier import METADATA_NAME
 from app.models.decisions import OperatingPoint
 from app.models.model_data import MODEL_NAME
 from app.training.files.version_files import METRICS_NAME, json_bytes
-from app.training.measuring.evaluation import wilson_interval
+from app.training.measuring.evaluation import decisions_of
 from app.training.report.model_card import card_of
-from app.training.thresholds.confidence_counts import COUNTS_NAME, HeadCounts, counts_from_bytes, decided
+from app.training.thresholds.confidence_counts import COUNTS_NAME, HeadCounts, counts_from_bytes
 from app.training.thresholds.operating_points import figures_of_points, points_for_precision
 
 CARD_NAME = "MODEL_CARD.md"
@@ -47,7 +47,12 @@ def with_thresholds(
     before = {h["name"]: _points(h["operating_points"]) for h in model["heads"]}
     if change is None and target_precision is not None:
         chosen = [_known(head, before, what="head")] if head is not None else list(before)
-        after = {name: _for_precision(counts[name], target_precision) for name in chosen}
+        after = {
+            name: points_for_precision(
+                counts[name].out_of_fold, target_precision, left_to_review=counts[name].left_to_review
+            )
+            for name in chosen
+        }
         thresholds = {"chosen_by": "precision", "target_precision": target_precision}
     else:
         after = _changed(before, change or {})
@@ -84,10 +89,6 @@ def _points(document: Mapping[str, Mapping[str, float | None]]) -> dict[str, Ope
     return {label: OperatingPoint(point["auto"], point["suggest"]) for label, point in document.items()}
 
 
-def _for_precision(counts: HeadCounts, target_precision: float) -> dict[str, OperatingPoint]:
-    return points_for_precision(counts.out_of_fold, target_precision, left_to_review=counts.left_to_review)
-
-
 def _changed(before: Mapping[str, dict[str, OperatingPoint]], change: Change) -> dict[str, dict[str, OperatingPoint]]:
     after: dict[str, dict[str, OperatingPoint]] = {}
     for (head, label, kind), threshold in change.items():
@@ -113,17 +114,7 @@ def _describe(
     figures.pop("costs_out_of_fold", None)
     figures |= {"thresholds": thresholds, **figures_of_points(points, counts.out_of_fold)}
     if counts.validation is not None:
-        results = decided(counts.validation, points)
-        n_tickets = sum(n for n, _ in results.values())
-        figures["decisions"] = {
-            decision: {
-                "n_tickets": n,
-                "coverage": n / n_tickets,
-                "precision": n_right / n if n else None,
-                "precision_interval": wilson_interval(n_right, n),
-            }
-            for decision, (n, n_right) in results.items()
-        }
+        figures["decisions"] = decisions_of(counts.validation, points)
 
 
 def _summary(

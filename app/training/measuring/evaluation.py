@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,12 +10,12 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest
 from sklearn.metrics import classification_report
 
-from app.models.decisions import DecisionPolicy
+from app.models.decisions import OperatingPoint
 from app.training.fitting.scores import scores_of_counts
 from app.training.measuring.bootstrap import HeldOut, bootstrap_scores, interval
-from app.training.thresholds.calibration import calibration_of
+from app.training.thresholds.calibration import N_BINS, bins_of, calibration_of
+from app.training.thresholds.confidence_counts import Counts, decided
 
-N_BINS = 15
 # The smallest number of words of each band of lengths; terse tickets are where word counts know least.
 _LENGTH_BANDS = (0, 6, 16, 41, 101)
 
@@ -59,10 +58,7 @@ def evaluate_head(
         },
         "per_class": {label: report[label] for label in labels},
         "confusion_matrix": {"labels": list(labels), "rows_are": "true", "counts": counts.tolist()},
-        "calibration": {
-            **calibration_of(probabilities, truth),
-            "bins": reliability_bins(probabilities, truth),
-        },
+        "calibration": {**calibration_of(probabilities, truth), "bins": reliability_bins(probabilities, truth)},
         "baselines": baselines(truth, len(labels)),
         "by_length": by_length(probabilities, truth, n_words),
     }
@@ -78,7 +74,7 @@ def reliability_bins(probabilities: NDArray[np.float64], truth: NDArray[np.int64
     """Return the bins of the expected calibration error that have tickets, by rising confidence."""
     confidence = probabilities.max(axis=1)
     correct = probabilities.argmax(axis=1) == truth
-    bins = np.minimum((confidence * N_BINS).astype(int), N_BINS - 1)
+    bins = bins_of(confidence)
     return [
         {
             "from": number / N_BINS,
@@ -123,27 +119,19 @@ def wilson_interval(n_right: int, n: int) -> list[float] | None:
     return [float(bounds.low), float(bounds.high)]
 
 
-def decisions_of(
-    probabilities: NDArray[np.float64], truth: NDArray[np.int64], labels: Sequence[str], policy: DecisionPolicy
-) -> dict[str, dict[str, Any]]:
-    """Return how many tickets ``policy`` decides each way, and how many of those answers are right.
+def decisions_of(counts: Counts, points: Mapping[str, OperatingPoint]) -> dict[str, dict[str, Any]]:
+    """Return how many tickets ``points`` decide each way, and how many of those answers are right.
 
     Unknown words are left aside: every ticket counts as made of known words.
     """
-    order = np.argsort(-probabilities, axis=1, kind="stable")[:, :2]
-    best = np.take_along_axis(probabilities, order, axis=1)
-    n_decided: Counter[str] = Counter()
-    n_right: Counter[str] = Counter()
-    for first, confidence, second, true in zip(order[:, 0], best[:, 0], best[:, 1], truth, strict=True):
-        decision, _ = policy.decide(labels[first], float(confidence), float(confidence - second), 1.0)
-        n_decided[decision] += 1
-        n_right[decision] += int(first == true)
+    results = decided(counts, points)
+    n_tickets = sum(n for n, _ in results.values())
     return {
         decision: {
-            "n_tickets": n_decided[decision],
-            "coverage": n_decided[decision] / len(truth),
-            "precision": n_right[decision] / n_decided[decision] if n_decided[decision] else None,
-            "precision_interval": wilson_interval(n_right[decision], n_decided[decision]),
+            "n_tickets": n,
+            "coverage": n / n_tickets,
+            "precision": n_right / n if n else None,
+            "precision_interval": wilson_interval(n_right, n),
         }
-        for decision in ("auto", "suggest", "review")
+        for decision, (n, n_right) in results.items()
     }

@@ -39,9 +39,7 @@ def measure(
         calibration = {"temperature": decided.temperature, "before": decided.before, "after": decided.after}
         figures = {"recipe": chosen.figures(head), "calibration_out_of_fold": calibration}
         figures |= decided.thresholds.figures
-        if decided.counts.validation is not None:
-            figures |= _on_validation(head, parts, chosen, decided, seed=seed)
-            figures["overlap"] = overlap_figures(parts)
+        figures |= _on_validation(head, parts, chosen, decided, seed=seed)
         names = chosen.numbers.names[head]
         suspects[head] = find_suspects(decided.unseen, tickets.labels[head], names, method=method)
         figures["label_errors"] = {"n_suspects": len(suspects[head]), "method": method}
@@ -50,12 +48,14 @@ def measure(
 
 
 def _on_validation(head: str, parts: Partition, chosen: Chosen, decided: HeadDecisions, *, seed: int) -> dict[str, Any]:
+    if decided.counts.validation is None:
+        return {}
     validation = parts.split.validation
     names, truth = chosen.numbers.names[head], chosen.numbers.truth[head][validation]
     probabilities = decided.unseen[validation]
     held_out = HeldOut(truth, parts.grouping.ids[validation], len(names))
     figures = evaluate_head(probabilities, held_out, names, n_words=parts.n_words[validation], seed=seed)
-    figures["decisions"] = decisions_of(probabilities, truth, names, decided.policy)
+    figures["decisions"] = decisions_of(decided.counts.validation, decided.policy.operating_points)
     figures["learning_curve"] = learning_curve(
         lambda some: chosen.logits(head, some, validation).argmax(axis=1),
         parts.split.train,
@@ -63,4 +63,5 @@ def _on_validation(head: str, parts: Partition, chosen: Chosen, decided: HeadDec
         held_out=held_out,
         seed=seed,
     )
+    figures["overlap"] = overlap_figures(parts)
     return figures

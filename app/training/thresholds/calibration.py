@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
-_N_BINS = 15
+N_BINS = 15
 
 
 def fit_temperature(logits: NDArray[np.float64], truth: NDArray[np.int64]) -> float:
@@ -24,11 +24,16 @@ def fit_temperature(logits: NDArray[np.float64], truth: NDArray[np.int64]) -> fl
 
 
 def calibration_of(probabilities: NDArray[np.float64], truth: NDArray[np.int64]) -> dict[str, float]:
-    """Return the three usual measures of how far confidences can be trusted; lower is better for each."""
+    """Return the three usual measures of how far confidences can be trusted; lower is better for each.
+
+    The Brier score is the mean squared distance from the one-hot truth, summed over labels: 2 is worst.
+    """
+    one_hot = np.eye(probabilities.shape[1])[truth]
+    of_truth = probabilities[np.arange(len(truth)), truth]
     return {
         "expected_calibration_error": expected_calibration_error(probabilities, truth),
-        "brier_score": brier_score(probabilities, truth),
-        "log_loss": log_loss(probabilities, truth),
+        "brier_score": float(((probabilities - one_hot) ** 2).sum(axis=1).mean()),
+        "log_loss": float(-np.log(np.maximum(of_truth, 1e-300)).mean()),
     }
 
 
@@ -36,16 +41,10 @@ def expected_calibration_error(probabilities: NDArray[np.float64], truth: NDArra
     """Return the mean distance of confidence and accuracy over 15 equal bins, weighted by size (Naeini et al. 2015)."""
     confidence = probabilities.max(axis=1)
     correct = probabilities.argmax(axis=1) == truth
-    bins = np.minimum((confidence * _N_BINS).astype(int), _N_BINS - 1)
-    gaps = np.bincount(bins, weights=correct - confidence, minlength=_N_BINS)
+    gaps = np.bincount(bins_of(confidence), weights=correct - confidence, minlength=N_BINS)
     return float(np.abs(gaps).sum() / len(truth))
 
 
-def brier_score(probabilities: NDArray[np.float64], truth: NDArray[np.int64]) -> float:
-    """Return the mean squared distance from the one-hot truth, summed over labels: 0 is best, 2 is worst."""
-    one_hot = np.eye(probabilities.shape[1])[truth]
-    return float(((probabilities - one_hot) ** 2).sum(axis=1).mean())
-
-
-def log_loss(probabilities: NDArray[np.float64], truth: NDArray[np.int64]) -> float:
-    return float(-np.log(np.maximum(probabilities[np.arange(len(truth)), truth], 1e-300)).mean())
+def bins_of(confidence: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return the number of the bin of each confidence."""
+    return np.minimum((confidence * N_BINS).astype(np.int64), N_BINS - 1)

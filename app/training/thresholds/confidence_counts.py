@@ -58,15 +58,12 @@ class ConfidenceCounts:
         return cls(counts)
 
 
-def steps_of(confidence: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Return the highest step that each confidence reaches."""
-    steps: NDArray[np.int64] = np.searchsorted(_EDGES, confidence, side="right") - 1
-    return steps
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Answered:
-    """The answers of one head to tickets that it was not fitted on, ``(n_tickets,)`` each."""
+    """The answers of one head to tickets that it was not fitted on, ``(n_tickets,)`` each.
+
+    ``steps`` are the highest that each confidence reaches.
+    """
 
     truth: NDArray[np.int64]
     predicted: NDArray[np.int64]
@@ -79,7 +76,7 @@ class Answered:
         predicted = probabilities.argmax(axis=1)
         best_two = np.sort(probabilities, axis=1)[:, -2:]
         is_clear = best_two[:, 1] - best_two[:, 0] >= ambiguity_margin
-        return cls(truth, predicted, steps_of(best_two[:, 1]), is_clear)
+        return cls(truth, predicted, np.searchsorted(_EDGES, best_two[:, 1], side="right") - 1, is_clear)
 
     def counts(self, labels: Sequence[str]) -> dict[str, ConfidenceCounts]:
         is_right = self.predicted == self.truth
@@ -150,7 +147,7 @@ def _from_document(document: Mapping[str, Sequence[Sequence[int]]]) -> dict[str,
 def decided(counts: Counts, points: Mapping[str, OperatingPoint]) -> dict[str, tuple[int, int]]:
     """Return how many answers ``points`` decide each way, and how many of those are right.
 
-    Unknown words are left aside, as ``decisions_of`` does, which takes probabilities and says the same.
+    It says what ``DecisionPolicy.decide`` does where every word is known.
     """
     totals = {decision: np.zeros(2, dtype=np.int64) for decision in ("auto", "suggest", "review")}
     for label, of_label in counts.items():

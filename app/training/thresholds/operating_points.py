@@ -26,7 +26,7 @@ from app.training.thresholds.confidence_counts import (
 )
 from app.training.thresholds.costs import HeadCosts
 
-FEWEST_ANSWERS = 20
+_FEWEST_ANSWERS = 20
 # A suggestion helps when it is right more often than not.
 _SUGGEST_PRECISION = 0.5
 _NONE = OperatingPoint(auto=None, suggest=None)
@@ -82,15 +82,13 @@ def points_for_precision(
     } | dict.fromkeys(left_to_review, _NONE)
 
 
-def lowest_threshold(
-    from_step: NDArray[np.int64], precision: float, *, fewest_answers: int = FEWEST_ANSWERS
-) -> float | None:
+def lowest_threshold(from_step: NDArray[np.int64], precision: float) -> float | None:
     """Return the lowest confidence from which on answers reach ``precision``, or ``None``.
 
     ``from_step`` ``(1001, 2)``: how many answers are at least that confident, and how many of those are right.
     """
     n, n_right = from_step[:, 0], from_step[:, 1]
-    steps = np.flatnonzero(_has_answers(n) & (n >= fewest_answers) & (n_right >= precision * n))
+    steps = np.flatnonzero(_has_answers(n) & (n >= _FEWEST_ANSWERS) & (n_right >= precision * n))
     return float(steps[0]) / N_STEPS if len(steps) else None
 
 
@@ -134,7 +132,7 @@ def _cheapest_points(counts: Counts, answered: Answered, costs: HeadCosts) -> di
         savings = np.bincount(answered.steps[mine], weights=saved[mine], minlength=N_STEPS + 1)
         from_step = savings[::-1].cumsum()[::-1]
         n = of_label.from_step[:, CLEAR]
-        from_step[~_has_answers(n) | (n < FEWEST_ANSWERS)] = 0.0
+        from_step[~_has_answers(n) | (n < _FEWEST_ANSWERS)] = 0.0
         # Of equal savings the highest threshold, which acts on fewest tickets; savings are sums of rounded numbers.
         best = np.flatnonzero(from_step >= from_step.max() - 1e-9)[-1]
         points[label] = OperatingPoint(

@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.metrics import accuracy_score, f1_score
 
-from app.models.decisions import DecisionPolicy, OperatingPoint
+from app.models.decisions import OperatingPoint
 from app.training.fitting.scores import scores_of_counts
 from app.training.measuring.bootstrap import HeldOut, bootstrap_scores, interval
 from app.training.measuring.evaluation import by_length, decisions_of, evaluate_head, reliability_bins, wilson_interval
 from app.training.measuring.learning_curve import learning_curve
+from app.training.thresholds.confidence_counts import Answered
 
 Positions = NDArray[np.int64]
 
@@ -98,10 +99,11 @@ def test_bins_and_lengths_have_every_ticket_once() -> None:
     assert band["accuracy"] == pytest.approx((probabilities.argmax(axis=1) == truth)[in_band].mean())
 
 
-def test_decisions_are_counted_as_the_policy_makes_them() -> None:
+def test_decisions_are_counted_with_what_was_right_among_them() -> None:
     probabilities = np.array([[0.95, 0.05], [0.9, 0.1], [0.7, 0.3], [0.52, 0.48], [0.1, 0.9]])
-    policy = DecisionPolicy({"a": OperatingPoint(0.8, 0.6), "b": OperatingPoint(None, None)}, 0.1, 0.5)
-    counted = decisions_of(probabilities, np.array([0, 1, 0, 0, 1]), ["a", "b"], policy)
+    points = {"a": OperatingPoint(0.8, 0.6), "b": OperatingPoint(None, None)}
+    answered = Answered.of(probabilities, np.array([0, 1, 0, 0, 1]), ambiguity_margin=0.1)
+    counted = decisions_of(answered.counts("ab"), points)
     assert (counted["auto"]["n_tickets"], counted["auto"]["precision"]) == (2, 0.5)
     assert (counted["suggest"]["n_tickets"], counted["suggest"]["precision"]) == (1, 1.0)
     assert (counted["review"]["n_tickets"], counted["review"]["coverage"]) == (2, 0.4)
