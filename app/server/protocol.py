@@ -135,7 +135,6 @@ class Connection(RequestReader):
                 self._close()
             else:
                 self.cycle.refuse(kind)
-            self._begin()
             return
         if self._answering is not None and not self.cycle.keep_alive:
             return
@@ -150,7 +149,6 @@ class Connection(RequestReader):
         cycle.more_body = False
         cycle.refuse(kind)
         self._take(cycle)
-        self._begin()
 
     def on_response_complete(self) -> None:
         cycle, self._answering = self._answering, None

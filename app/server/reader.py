@@ -127,6 +127,7 @@ class RequestReader(HttpToolsProtocol):
     def _parse(self, piece: bytes) -> None:
         self._piece_bytes = len(piece)
         self._barren_bytes += len(piece)
+        rest = None
         try:
             self.parser.feed_data(piece)
         except httptools.HttpParserUpgrade as pause:
@@ -134,12 +135,13 @@ class RequestReader(HttpToolsProtocol):
         except httptools.HttpParserError as error:
             cause = error.__context__
             self._refuse(cause.kind if isinstance(cause, RefusedError) else MALFORMED_REQUEST)
-            return
         else:
             self._check_bounds()
+        if rest is None:
+            # Also after a refusal: what came before it is answered.
             self._begin()
-            return
-        self._read_on(rest)
+        else:
+            self._read_on(rest)
 
     def _read_on(self, rest: bytes) -> None:
         """Stay with HTTP/1.1 after a request that asks for another protocol: the parser ends, and skips its body.

@@ -60,11 +60,11 @@ class Admission:
         try:
             await waiting.admitted
         except asyncio.CancelledError:
-            if waiting.admitted.cancelled():
+            if not waiting.admitted.cancelled():
+                self.leave(units)
+            elif waiting in self._waiting:
                 self._waiting.remove(waiting)
                 self._waiting_units -= units
-            else:
-                self.leave(units)
             raise
         return units
 
@@ -83,8 +83,10 @@ class Admission:
         while self._waiting and self._fits(self._waiting[0].units):
             waiting = self._waiting.popleft()
             self._waiting_units -= waiting.units
-            self._running_units += waiting.units
-            waiting.admitted.set_result(None)
+            # A request that was cancelled in this turn has not yet taken itself out.
+            if not waiting.admitted.cancelled():
+                self._running_units += waiting.units
+                waiting.admitted.set_result(None)
 
     def _fits(self, units: int) -> bool:
         return not self._running_units or self._running_units + units <= self._max_running_units

@@ -197,6 +197,14 @@ def test_what_follows_the_last_request_is_not_answered(server: ServiceProcess) -
     assert answer.closed
 
 
+@pytest.mark.parametrize("second", [post(), b"garbage\r\n\r\n"])
+def test_what_follows_a_request_of_http_1_0_does_not_cost_its_answer(server: ServiceProcess, second: bytes) -> None:
+    answer = exchange(server, post(headers=b"Connection: keep-alive\r\n", version="1.0") + second)
+
+    assert answer.statuses == [200]
+    assert answer.closed
+
+
 def test_garbage_behind_a_request_does_not_cost_its_answer(server: ServiceProcess) -> None:
     answer = exchange(server, post() + b"garbage\r\n\r\n", n_answers=2)
 

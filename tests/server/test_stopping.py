@@ -176,21 +176,18 @@ def workers_of(process: ServiceProcess) -> list[int]:
 
 
 @pytest.mark.slow
-def test_a_worker_that_is_killed_is_replaced_within_3_seconds(start_process: StartProcess) -> None:
+def test_a_worker_that_is_killed_is_replaced(start_process: StartProcess) -> None:
     process = start_process("--workers", "2")
     process.wait_for(lambda: process.log().count("Application startup complete") == 2)
     victim, survivor = workers_of(process)
 
-    started = time.monotonic()
     os.kill(victim, signal.SIGKILL)
-    process.wait_for(lambda: process.log().count("Application startup complete") == 3, seconds=10)
-    seconds = time.monotonic() - started
+    process.wait_for(lambda: process.log().count("Application startup complete") == 3)
     codes = {httpx.post(f"{process.base_url}/classify", content=BODY, headers=JSON).status_code for _ in range(20)}
 
     assert survivor in workers_of(process)
     assert len(workers_of(process)) == 2
     assert codes == {200}
-    assert seconds < 3
     assert process.stop() == 0
 
 

@@ -171,6 +171,23 @@ def test_who_is_cancelled_just_as_it_is_let_in_gives_its_room_back(runner: async
     runner.run(arrive())
 
 
+def test_who_is_cancelled_in_the_turn_that_would_let_it_in_takes_no_room(runner: asyncio.Runner) -> None:
+    async def arrive() -> None:
+        requests = Requests(Admission(max_running_units=1, max_waiting_units=2))
+        await requests.arrive(SHORT, SHORT, SHORT)
+        requests.admission.leave(requests.running.pop(0))
+        requests.tasks[1].cancel()
+        for _ in range(4):
+            await asyncio.sleep(0)
+        await requests.leave(2)
+        await requests.arrive(SHORT, SHORT, SHORT)
+
+        assert requests.in_order == [0, 2, 3]
+        assert requests.refused == []
+
+    runner.run(arrive())
+
+
 @given(sizes=st.lists(st.integers(0, 60_000), min_size=1, max_size=40), bound=st.integers(1, 300), data=st.data())
 def test_everyone_enters_once_or_is_refused_and_the_bounds_hold(
     runner: asyncio.Runner, sizes: list[int], bound: int, data: st.DataObject

@@ -364,7 +364,8 @@ def test_every_worker_of_another_server_follows_one_reload(
     start: Callable[..., ServiceProcess], base_dir: Path, write_model: WriteModel, tmp_path: Path
 ) -> None:
     process = start("--workers", "2", command=("-m", "uvicorn", "app.main:app"), METRICS_DIR=str(tmp_path / "metrics"))
-    process.wait_for(lambda: metric(process, "service_workers") == 2 and serves_nothing_but(process, "1.1.0")())
+    # A worker that still loads is counted already, but its metrics do not say yet what it will serve.
+    process.wait_for(lambda: process.log().count("model loaded") == 2)
     write_model(base_dir, "1.2.0")
 
     assert reload(process).status == 200

@@ -133,10 +133,10 @@ async def _in_thread(state: Mapping[str, Any], n_bytes: int, work: Callable[[], 
     """Do what takes too long for the event loop; one piece at a time, since threads share one interpreter."""
     admission: Admission = state["batch_admission"]
     units = await admission.enter(max(n_bytes, LEAST_BATCH_BYTES))
-    try:
-        return await asyncio.to_thread(work)
-    finally:
-        admission.leave(units)
+    # A thread works on when its request is cancelled, and holds its place as long.
+    working = asyncio.create_task(asyncio.to_thread(work))
+    working.add_done_callback(lambda _: admission.leave(units))
+    return await asyncio.shield(working)
 
 
 async def _classified_jointly(body: bytes, model: LoadedModel, state: Mapping[str, Any]) -> str:

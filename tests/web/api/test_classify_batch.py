@@ -1,18 +1,21 @@
 from __future__ import annotations
 
+import asyncio
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 
 from app.models.classifier import Prediction, TicketClassifier
 from app.serving.registry import LoadedModel, ModelState
 
 if TYPE_CHECKING:
-    import httpx
+    from starlette.types import Receive, Scope, Send
 
     from tests.conftest import Service, StartService
 
@@ -99,3 +102,48 @@ def test_batches_are_worked_on_one_at_a_time(service: Service, models_dir: Path)
 
     assert [answer.status_code for answer in answers] == [200] * 3
     assert not model.are_together.is_set()
+
+
+class GatedThreads(ThreadPoolExecutor):
+    """Threads that begin their work and go on with it when ``gate`` is opened."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.has_begun, self.gate = asyncio.Event(), threading.Event()
+
+    def submit(self, function: Callable[..., Any], /, *arguments: object, **named: object) -> Future[Any]:
+        loop = asyncio.get_running_loop()
+
+        def work() -> object:
+            loop.call_soon_threadsafe(self.has_begun.set)
+            self.gate.wait()
+            return function(*arguments, **named)
+
+        return super().submit(work)
+
+
+def test_a_batch_whose_request_is_cancelled_holds_its_place_while_its_thread_works(service: Service) -> None:
+    admission = service.state["batch_admission"]
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await service.app({**scope, "state": dict(service.state)}, receive, send)
+
+    async def cancel_one() -> None:
+        threads = GatedThreads()
+        asyncio.get_running_loop().set_default_executor(threads)
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service") as client:
+            request = asyncio.create_task(client.post("/classify/batch", json={"tickets": [ticket()]}))
+            await threads.has_begun.wait()
+            request.cancel()
+            await asyncio.wait({request})
+            following = asyncio.create_task(admission.enter(1))
+            for _ in range(10):
+                await asyncio.sleep(0)
+            has_entered = following.done()
+            threads.gate.set()
+            admission.leave(await following)
+
+        assert request.cancelled()
+        assert not has_entered
+
+    asyncio.run(cancel_one())
