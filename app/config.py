@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import logging
+import os
 import re
 import sys
 from difflib import get_close_matches
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Annotated, Literal, get_args
 from urllib.parse import parse_qs, urlsplit
 
+from dotenv import dotenv_values
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -220,10 +222,6 @@ def warn_of_misspelt_settings() -> None:
 
 
 def _raw_values() -> dict[str, str]:
-    import os  # noqa: PLC0415 - needed at the start only
-
-    from dotenv import dotenv_values  # noqa: PLC0415
-
     merged = {**dotenv_values(".env", encoding="utf-8"), **os.environ}
     return {name.lower(): value for name, value in merged.items() if value}
 

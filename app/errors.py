@@ -76,40 +76,16 @@ UNSUPPORTED_CONTENT_ENCODING = ErrorKind(
 )
 MALFORMED_JSON = ErrorKind("malformed_json", 422, "The request body is not JSON in strict form.")
 VALIDATION_FAILED = ErrorKind("validation_failed", 422, "The request body is JSON, but not what this path takes.")
-HEAD_TOO_LARGE = ErrorKind("head_too_large", 431, "The request line and the headers are too large, or too many.")
 RATE_LIMITED = ErrorKind("rate_limited", 429, "This client sent more requests than one window admits.", 1)
+HEAD_TOO_LARGE = ErrorKind("head_too_large", 431, "The request line and the headers are too large, or too many.")
 INTERNAL_ERROR = ErrorKind("internal_error", 500, "The service failed; the log has the request id and the traceback.")
 MODEL_NOT_LOADED = ErrorKind("model_not_loaded", 503, "No model is loaded, so nothing can be classified.", 5)
 OVERLOADED = ErrorKind("overloaded", 503, "The service has as much work as it can do in time.", 1)
 DRAINING = ErrorKind("draining", 503, "The service is about to stop; another replica should be asked.", 1)
 SERVICE_UNAVAILABLE = ErrorKind("service_unavailable", 503, "The service cannot answer at the moment.", 1)
 
-CATALOGUE: Final[tuple[ErrorKind, ...]] = (
-    BAD_REQUEST,
-    MALFORMED_REQUEST,
-    CORS_REFUSED,
-    INVALID_API_KEY,
-    ADMIN_KEY_REQUIRED,
-    ADMIN_DISABLED,
-    NOT_FOUND,
-    METHOD_NOT_ALLOWED,
-    REQUEST_TIMEOUT,
-    MODEL_REFUSED,
-    MODEL_PINNED,
-    ACTIVE_NOT_WRITABLE,
-    BODY_TOO_LARGE,
-    UNSUPPORTED_MEDIA_TYPE,
-    UNSUPPORTED_CONTENT_ENCODING,
-    MALFORMED_JSON,
-    VALIDATION_FAILED,
-    RATE_LIMITED,
-    HEAD_TOO_LARGE,
-    INTERNAL_ERROR,
-    MODEL_NOT_LOADED,
-    OVERLOADED,
-    DRAINING,
-    SERVICE_UNAVAILABLE,
-)
+# In the order above.
+CATALOGUE: Final = tuple(value for value in tuple(vars().values()) if isinstance(value, ErrorKind))
 
 # For what the framework raises by status alone: the first kind of each status, save where another is the plain one.
 KIND_BY_STATUS: Final[Mapping[int, ErrorKind]] = MappingProxyType(

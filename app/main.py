@@ -31,7 +31,6 @@ from app.web.api.classify import BATCH_MAX_BODY_BYTES, BATCH_PATH, CLASSIFY_PATH
 from app.web.api.documentation import complete_openapi
 from app.web.api.documentation_pages import documentation_routes
 from app.web.application import Application
-from app.web.error_handlers import exception_handlers
 from app.web.middleware.authentication import AuthenticationMiddleware
 from app.web.middleware.body_limit import BodyLimitMiddleware
 from app.web.middleware.cors import CrossOriginPolicy, PreflightMiddleware
@@ -73,7 +72,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         lifespan=_lifespan(settings, app_metrics, drift, limiter),
         routes=[*_routes(settings), *(documentation_routes() if settings.docs_enabled else ())],
         middleware=_middleware(settings, request_log, app_metrics, limiter),
-        exception_handlers=exception_handlers(),
     )
     complete_openapi(app, protected_paths=protected_paths | ADMIN_PATHS)
     return app
@@ -88,11 +86,12 @@ def _rate_limiter(settings: Settings, app_metrics: Metrics) -> RateLimiter:
     # Only those who share limits need the package, and wait for its import.
     from app.limits.redis import RedisRateLimiter  # noqa: PLC0415
 
-    def show(degraded: bool) -> None:  # noqa: FBT001 - the signature of a callback
-        app_metrics.rate_limit_storage_changed(degraded=degraded)
-
     return RedisRateLimiter(
-        settings.rate_limit_storage, limit=limit, window_seconds=window_seconds, local=local, on_change=show
+        settings.rate_limit_storage,
+        limit=limit,
+        window_seconds=window_seconds,
+        local=local,
+        on_change=lambda degraded: app_metrics.rate_limit_storage_changed(degraded=degraded),
     )
 
 
@@ -167,18 +166,15 @@ def _middleware(
 ) -> list[Middleware]:
     """Return what every request passes, outermost first."""
     policy = CrossOriginPolicy(settings.cors_allow_origins) if settings.cors_allow_origins else None
-    stack = [
+    return [
         Middleware(
             RequestContextMiddleware,
             request_log=request_log,
             metrics=app_metrics,
             admitted_paths=frozenset({CLASSIFY_PATH}),
             cross_origin=policy,
-        )
-    ]
-    if policy is not None:
-        stack.append(Middleware(PreflightMiddleware, policy=policy))
-    stack.append(
+        ),
+        *([] if policy is None else [Middleware(PreflightMiddleware, policy=policy)]),
         Middleware(
             RateLimitMiddleware,
             limiter=limiter,
@@ -190,24 +186,19 @@ def _middleware(
             limit=settings.rate_limit_requests,
             window_seconds=settings.rate_limit_window_sec,
             exempt_paths=EXEMPT_PATHS,
-        )
-    )
-    stack.append(
+        ),
         Middleware(
             AuthenticationMiddleware,
             protected_paths=PROTECTED_PATHS if settings.api_keys else frozenset(),
             admin_paths=ADMIN_PATHS,
             is_admin_enabled=bool(settings.admin_api_keys),
-        )
-    )
-    stack.append(
+        ),
         Middleware(
             BodyLimitMiddleware,
             max_bytes=settings.max_body_bytes,
             max_bytes_by_path={BATCH_PATH: BATCH_MAX_BODY_BYTES},
-        )
-    )
-    return stack
+        ),
+    ]
 
 
 app = create_app()

@@ -48,7 +48,7 @@ class Manifest:
 
     @classmethod
     def of(cls, files: Mapping[str, bytes]) -> Manifest:
-        entries = {name: FileEntry(hashlib.sha256(files[name]).hexdigest(), len(files[name])) for name in sorted(files)}
+        entries = {name: FileEntry(hashlib.sha256(files[name]).hexdigest(), len(files[name])) for name in files}
         return cls(MappingProxyType(entries))
 
     def to_json(self) -> bytes:

@@ -53,10 +53,6 @@ class Prediction(NamedTuple):
     n_tokens: int
     n_unknown_tokens: int
 
-    @property
-    def needs_review(self) -> bool:
-        return any(head.decision == "review" for head in self.heads.values())
-
 
 @dataclass(frozen=True, slots=True)
 class HeadColumn:

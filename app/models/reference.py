@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -32,9 +31,6 @@ class Histogram:
         if not all(map(math.isfinite, self.edges)) or any(low >= high for low, high in pairwise(self.edges)):
             raise ValueError("edges are not finite numbers in rising order")
         _check_counts(self.counts)
-
-    def bin_of(self, value: float) -> int:
-        return bisect_left(self.edges, value)
 
 
 @dataclass(frozen=True, slots=True)

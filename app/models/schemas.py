@@ -8,16 +8,13 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from app.models.versions import VersionName
+from app.models.versions import VERSION_PATTERN, VersionName
 
 MAX_TITLE_CHARACTERS: Final = 300
 MAX_DESCRIPTION_CHARACTERS: Final = 20_000
 MAX_EMAIL_CHARACTERS: Final = 254
 MAX_VERSION_CHARACTERS: Final = 100
 
-_VERSION: Final = (
-    r"^v?(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})(-[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?$"
-)
 _NO_NUL: Final = {"pattern": "^[^\\u0000]*$"}
 # RFC 5321's dot-string local part and a domain of at least two labels; letters beyond ASCII as in RFC 6531.
 _EMAIL: Final = (
@@ -71,7 +68,7 @@ class Activation(_Request):
 
     version: Annotated[
         str,
-        Field(max_length=MAX_VERSION_CHARACTERS, json_schema_extra={"pattern": _VERSION}, examples=["1.2.0"]),
+        Field(max_length=MAX_VERSION_CHARACTERS, json_schema_extra={"pattern": f"^{VERSION_PATTERN}$"}, examples=["1.2.0"]),
     ]
 
     @field_validator("version")

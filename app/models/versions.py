@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Self
 
 _NUMBER = r"(0|[1-9][0-9]{0,8})"
-_VERSION = re.compile(rf"v?{_NUMBER}\.{_NUMBER}\.{_NUMBER}(?:-([0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*))?")
+VERSION_PATTERN = rf"v?{_NUMBER}\.{_NUMBER}\.{_NUMBER}(?:-([0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*))?"
 
 
 @functools.total_ordering
@@ -24,7 +24,7 @@ class VersionName:
     @classmethod
     def parse(cls, text: str) -> Self:
         """Read ``1.10.0``, ``v1.10.0`` or ``1.10.0-rc.1``; raise ``ValueError`` for anything else."""
-        match = _VERSION.fullmatch(text)
+        match = re.fullmatch(VERSION_PATTERN, text)
         if match is None:
             raise ValueError(f'version "{text}" is not MAJOR.MINOR.PATCH, such as 1.10.0 or 1.10.0-rc.1')
         major, minor, patch, prerelease = match.groups()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
+from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
 from starlette.exceptions import HTTPException
-from starlette.routing import Mount, Route
+from starlette.routing import Route
 
 from app.errors import NOT_FOUND, ServiceError
 from app.metrics.service_metrics import UNMATCHED_ROUTE
@@ -14,23 +15,17 @@ from app.web.api.direct_route import DirectRoute
 from app.web.error_handlers import response_to, send_error
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from starlette.routing import BaseRoute
     from starlette.types import ASGIApp, Receive, Scope, Send
 
 
 class RouteTable:
-    """Which route a path belongs to, whatever the method; routes are named by their path with its parameters' names."""
+    """Which route a path belongs to, whatever the method; no path has parameters."""
 
     def __init__(self, routes: Iterable[BaseRoute]) -> None:
-        self._exact: dict[str, str] = {}
-        self._patterns = []
-        for route in routes:
-            if isinstance(route, Route) and not route.param_convertors:
-                self._exact[route.path] = route.path
-            elif isinstance(route, Route | Mount):
-                self._patterns.append((route.path_regex, route.path))
+        self._paths = frozenset(route.path for route in routes if isinstance(route, Route))
 
     def match(self, scope: Scope) -> str:
         """Return the route of a request, or ``UNMATCHED_ROUTE``; a server's ``--root-path`` is not part of it."""
@@ -38,18 +33,14 @@ class RouteTable:
         prefix: str = scope.get("root_path", "")
         if prefix and path.startswith(prefix) and path[len(prefix) : len(prefix) + 1] in {"", "/"}:
             path = path[len(prefix) :]
-        route = self._exact.get(path)
-        if route is None and self._patterns:
-            route = next((name for regex, name in self._patterns if regex.match(path)), None)
-        return UNMATCHED_ROUTE if route is None else route
+        return path if path in self._paths else UNMATCHED_ROUTE
 
 
 class Application(FastAPI):
     """Leaves the route of each request in ``scope["state"]["route"]``: whoever decides by the path looks there.
 
-    The framework has three layers outside of all middleware and three inside, which cost more than validating and
-    encoding a ticket. Errors are answered by our own middleware, so the outer ones have nothing to do; requests for
-    direct routes, and for none, do not go through the inner ones.
+    The framework has three layers outside of all middleware and two inside, which cost more than validating and
+    encoding a ticket. Errors are answered here and by our own middleware, so they have nothing to do.
     """
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -64,36 +55,27 @@ class Application(FastAPI):
         await stack(scope, receive, send)
 
     def build_middleware_stack(self) -> ASGIApp:
-        """Return the user's middleware, around the direct routes and what FastAPI builds by itself."""
+        """Return the user's middleware, around the direct routes and those of the framework."""
         self._table = RouteTable(self.routes)
-        middleware, self.user_middleware = self.user_middleware, []
-        try:
-            framework = super().build_middleware_stack()
-        finally:
-            self.user_middleware = middleware
-        direct = {route.path: route.app for route in self.routes if isinstance(route, DirectRoute)}
-        app: ASGIApp = Dispatch(framework, direct=direct)
-        for layer, args, kwargs in reversed(middleware):
+        app: ASGIApp = Dispatch(self.routes, framework=AsyncExitStackMiddleware(self.router))
+        for layer, args, kwargs in reversed(self.user_middleware):
             app = layer(app, *args, **kwargs)
         return app
 
 
-_DIRECT_METHOD: Final = "POST"
-
-
 class Dispatch:
-    """Hands requests to direct routes, and those for others to the framework."""
+    """Hands requests to direct routes, and those for others to the framework; answers what either raises on purpose."""
 
-    def __init__(self, framework: ASGIApp, *, direct: Mapping[str, ASGIApp]) -> None:
+    def __init__(self, routes: Iterable[BaseRoute], *, framework: ASGIApp) -> None:
+        self._direct = {route.path: route.app for route in routes if isinstance(route, DirectRoute)}
         self._framework = framework
-        self._direct = direct
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         route = scope["state"]["route"]
-        direct = self._direct.get(route) if scope["method"] == _DIRECT_METHOD else None
         if route is UNMATCHED_ROUTE:
             await send_error(scope, send, NOT_FOUND)
             return
+        direct = self._direct.get(route) if scope["method"] == "POST" else None
         try:
             await (direct or self._framework)(scope, receive, send)
         except (ServiceError, HTTPException) as error:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
-from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
@@ -23,7 +22,6 @@ from app.errors import (
 )
 
 if TYPE_CHECKING:
-    from starlette.requests import Request
     from starlette.types import Scope, Send
 
 JSON_CONTENT_TYPE: Final = "application/json"
@@ -76,20 +74,16 @@ async def send_error(
     headers: Mapping[str, str] = NO_HEADERS,
 ) -> None:
     """Answer from a middleware."""
-    if detail is None and headers is NO_HEADERS:
-        # What is refused most when there is least time for it: overload and rate limits know nothing but their kind.
-        await _send_plain(scope, send, kind)
+    if detail is not None or headers is not NO_HEADERS:
+        await error_response(scope, kind, detail=detail, headers=headers)(scope, _no_receive, send)
         return
-    await error_response(scope, kind, detail=detail, headers=headers)(scope, _no_receive, send)
-
-
-async def _send_plain(scope: Scope, send: Send, kind: ErrorKind) -> None:
+    # What is refused most when there is least time for it, overload, knows nothing but its kind.
     state = scope.setdefault("state", {})
     state["error"] = kind.slug
-    before, after, headers = _parts(kind)
+    before, after, of_kind = _parts(kind)
     content = b"".join((before, state.get("request_id", "").encode(), after))
-    headers = [*headers, (b"content-length", b"%d" % len(content))]
-    await send({"type": "http.response.start", "status": kind.status, "headers": headers})
+    all_headers = [*of_kind, (b"content-length", b"%d" % len(content))]
+    await send({"type": "http.response.start", "status": kind.status, "headers": all_headers})
     await send({"type": "http.response.body", "body": content})
 
 
@@ -116,27 +110,3 @@ def response_to(scope: Scope, error: ServiceError | HTTPException) -> Response:
     if kind is None:
         kind = BAD_REQUEST if error.status_code < INTERNAL_ERROR.status else INTERNAL_ERROR
     return error_response(scope, kind, status=error.status_code, headers=error.headers or NO_HEADERS)
-
-
-async def _handle(request: Request, error: ServiceError | HTTPException) -> Response:
-    return response_to(request.scope, error)
-
-
-async def _handle_failure(request: Request, _: Exception) -> Response:
-    # The framework raises the exception again after this answer, so that it is logged where every failure is.
-    return error_response(request.scope, INTERNAL_ERROR)
-
-
-async def _handle_request_validation_error(request: Request, error: RequestValidationError) -> Response:
-    fields = [FieldError(".".join(str(part) for part in e["loc"][:2]), "is not valid") for e in error.errors()]
-    return error_response(request.scope, VALIDATION_FAILED, errors=fields)
-
-
-def exception_handlers() -> dict[int | type[Exception], Callable[[Request, Any], Coroutine[Any, Any, Response]]]:
-    """Return the handlers for everything that a route may raise."""
-    return {
-        ServiceError: _handle,
-        HTTPException: _handle,
-        RequestValidationError: _handle_request_validation_error,
-        Exception: _handle_failure,
-    }

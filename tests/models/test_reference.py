@@ -44,15 +44,6 @@ def test_a_reference_is_read_as_it_was_written(reference: Reference) -> None:
     assert Reference.from_bytes(reference.to_bytes()) == reference
 
 
-@given(histogram=histograms(), value=st.floats(-2e9, 2e9))
-def test_a_value_is_in_the_bin_whose_edges_it_is_between(histogram: Histogram, value: float) -> None:
-    edges = (float("-inf"), *histogram.edges, float("inf"))
-
-    number = histogram.bin_of(value)
-
-    assert edges[number] < value <= edges[number + 1]
-
-
 @pytest.mark.parametrize(
     "make",
     [

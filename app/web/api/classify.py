@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -61,9 +62,6 @@ def classify_routes(*, batch_max_tickets: int, needs_api_key: bool) -> list[Dire
     batch_model = _batch_model(batch_max_tickets)
     errors = (*_ERRORS, INVALID_API_KEY) if needs_api_key else _ERRORS
 
-    async def classify_batch(scope: Scope, receive: Receive, send: Send) -> None:
-        await _classify_batch(scope, receive, send, batch_model)
-
     return [
         DirectRoute(
             CLASSIFY_PATH,
@@ -76,7 +74,7 @@ def classify_routes(*, batch_max_tickets: int, needs_api_key: bool) -> list[Dire
         ),
         DirectRoute(
             BATCH_PATH,
-            classify_batch,
+            partial(_classify_batch, batch_model=batch_model),
             name="classify_batch",
             summary="Classify several tickets",
             request_model=batch_model,
@@ -115,7 +113,7 @@ async def _classify(scope: Scope, receive: Receive, send: Send) -> None:
     await send_json(send, content.encode())
 
 
-async def _classify_batch(scope: Scope, receive: Receive, send: Send, batch_model: type[BaseModel]) -> None:
+async def _classify_batch(scope: Scope, receive: Receive, send: Send, *, batch_model: type[BaseModel]) -> None:
     state = scope["state"]
     model = current_model(state["registry"])
     check_content_headers(scope)

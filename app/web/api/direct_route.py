@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from fastapi.routing import APIRoute
 
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from app.errors import ErrorKind
-
-JSON_HEADERS: Final = ((b"content-type", b"application/json"),)
 
 
 class DirectRoute(APIRoute):
@@ -56,6 +54,6 @@ class DirectRoute(APIRoute):
 
 async def send_json(send: Send, content: bytes) -> None:
     """Answer 200 with JSON that is encoded already."""
-    headers = [*JSON_HEADERS, (b"content-length", b"%d" % len(content))]
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(content))]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": content})

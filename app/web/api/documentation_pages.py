@@ -5,15 +5,17 @@ Keys are typed into these pages, so nothing of another host may run in them, and
 
 from __future__ import annotations
 
+from functools import partial
 from importlib.metadata import distribution
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from starlette.concurrency import run_in_threadpool
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.routing import Route
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from starlette.requests import Request
 
 # Addresses are relative to the page, so that they are right behind any root path, whoever strips it.
@@ -58,7 +60,6 @@ _PACKAGED: Final = {
     "/docs/swagger-ui.css": "text/css",
     "/redoc/redoc.standalone.js": "text/javascript",
 }
-DOCUMENTATION_PATHS: Final = frozenset({*_PAGES, _START_PATH, *_PACKAGED})
 
 _POLICY: Final = "default-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 _POLICIES: Final = {
@@ -73,28 +74,20 @@ _FILE_HEADERS: Final = {"Cache-Control": "max-age=3600"}
 def documentation_routes() -> list[Route]:
     """Return the pages and what they load; the package with the files is found, not imported."""
     files = Path(str(distribution("fastapi-offline").locate_file("fastapi_offline/static")))
-    pages = [_page_route(path, page) for path, page in _PAGES.items()]
-    packaged = [_file_route(path, files / Path(path).name, media_type) for path, media_type in _PACKAGED.items()]
-    return [*pages, _script_route(_START_PATH, _START), *packaged]
+    pages = [
+        _route(path, partial(HTMLResponse, page, headers={"Content-Security-Policy": _POLICIES[path]}))
+        for path, page in _PAGES.items()
+    ]
+    script = _route(_START_PATH, partial(Response, _START, media_type="text/javascript", headers=_FILE_HEADERS))
+    packaged = [
+        _route(path, partial(FileResponse, files / Path(path).name, media_type=media_type, headers=_FILE_HEADERS))
+        for path, media_type in _PACKAGED.items()
+    ]
+    return [*pages, script, *packaged]
 
 
-def _page_route(path: str, page: str) -> Route:
+def _route(path: str, respond: Callable[[], Response]) -> Route:
     async def answer(_: Request) -> Response:
-        return HTMLResponse(page, headers={"Content-Security-Policy": _POLICIES[path]})
-
-    return Route(path, answer, include_in_schema=False)
-
-
-def _script_route(path: str, script: str) -> Route:
-    async def answer(_: Request) -> Response:
-        return Response(script, media_type="text/javascript", headers=_FILE_HEADERS)
-
-    return Route(path, answer, include_in_schema=False)
-
-
-def _file_route(path: str, file: Path, media_type: str) -> Route:
-    async def answer(_: Request) -> Response:
-        content = await run_in_threadpool(file.read_bytes)
-        return Response(content, media_type=media_type, headers=_FILE_HEADERS)
+        return respond()
 
     return Route(path, answer, include_in_schema=False)

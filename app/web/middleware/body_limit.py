@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from starlette.exceptions import HTTPException
-
 from app.config import MAX_HEAD_BYTES, MAX_HEADERS
 from app.errors import BAD_REQUEST, BODY_TOO_LARGE, HEAD_TOO_LARGE, OVERLOADED, ServiceError
 from app.web.error_handlers import send_error
@@ -82,8 +80,7 @@ class BodyLimitMiddleware:
             n_bytes += n_new_bytes
             self._n_buffered_bytes += n_new_bytes
             if n_bytes > max_bytes:
-                # Any other exception raised while a body is read becomes a 400 in the framework.
-                raise HTTPException(BODY_TOO_LARGE.status, headers=_CLOSE)
+                raise ServiceError(BODY_TOO_LARGE, _too_large(max_bytes), headers=_CLOSE)
             return message
 
         try:

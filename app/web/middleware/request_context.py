@@ -78,8 +78,8 @@ class RequestContextMiddleware:
         token = request_id_var.set(request_id)
         refusal = state.get("refusal")
         if refusal is None and state["route"] in self._admitted_paths and state["ticket_admission"].is_full:
-            # Further in it would be refused all the same, at several times the cost.
-            refusal = OVERLOADED
+            # Further in a ticket would be refused all the same, at several times the cost.
+            refusal = OVERLOADED if scope["method"] == "POST" else None
         self._n_under_way += 1
         try:
             if refusal is None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from bisect import bisect_left
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,7 +21,7 @@ def tickets(texts: list[str], labels: list[str]) -> Tickets:
 def test_every_value_is_in_one_bin_and_bins_are_about_equal(values: list[int]) -> None:
     histogram = histogram_of(np.array(values, dtype=np.float64))
 
-    bins = np.bincount([histogram.bin_of(value) for value in values], minlength=len(histogram.counts))
+    bins = np.bincount([bisect_left(histogram.edges, value) for value in values], minlength=len(histogram.counts))
     assert histogram.counts == tuple(bins.tolist())
     assert 2 <= len(histogram.counts) <= 10
     if len(set(values)) == len(values) >= 10:
@@ -45,7 +47,7 @@ def test_predictions_of_models_that_saw_the_ticket_do_not_count() -> None:
     kind = reference.heads["kind"]
     assert dict(zip(kind.labels.labels, kind.labels.counts, strict=True)) == {"a": 2, "b": 1}
     assert sum(kind.confidence.counts) == 3
-    assert kind.confidence.bin_of(0.6) == 0
+    assert bisect_left(kind.confidence.edges, 0.6) == 0
     assert sum(reference.text_length.counts) == 4
 
 
@@ -84,5 +86,5 @@ def test_new_tickets_of_the_same_kind_have_about_as_many_unknown_words() -> None
     shares = [sum(word not in known for word in text.split()) / 12 for text in new]
 
     histogram = reference.unknown_share
-    observed = np.bincount([histogram.bin_of(share) for share in shares], minlength=len(histogram.counts))
+    observed = np.bincount([bisect_left(histogram.edges, share) for share in shares], minlength=len(histogram.counts))
     assert stability_index(histogram.counts, observed.tolist()) < WATCH_INDEX

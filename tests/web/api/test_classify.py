@@ -53,7 +53,7 @@ def test_the_answer_is_that_of_the_loaded_model(service: Service, models_dir: Pa
     assert (body["title"], body["description"]) == (TITLE, DESCRIPTION)
     assert body["customer_email"] == "jane@example.com"
     assert body["model_version"] == "1.0.0"
-    assert body["needs_review"] is expected.needs_review
+    assert body["needs_review"] is any(head.decision == "review" for head in expected.heads.values())
     assert list(body["predictions"]) == list(expected.heads)
     for name, head in expected.heads.items():
         answer = body["predictions"][name]

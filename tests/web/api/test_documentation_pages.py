@@ -9,11 +9,12 @@ from urllib.parse import urljoin, urlsplit
 
 import pytest
 
-from app.web.api.documentation_pages import DOCUMENTATION_PATHS
+from app.web.api.documentation_pages import documentation_routes
 from tests.conftest import StartProcess, StartService
 from tests.in_process import Service
 
 PAGES = ("/docs", "/redoc")
+DOCUMENTATION_PATHS = [route.path for route in documentation_routes()]
 # The one thing that a page asks for elsewhere, in vain: the logo of the library that draws it.
 REFUSED = {"/docs": set(), "/redoc": {"https://cdn.redoc.ly/redoc/logo-mini.svg"}}
 

@@ -57,6 +57,7 @@ def test_a_chunked_body_is_refused_at_the_limit(start_service: StartService) -> 
 
     assert (response.status_code, response.json()["error"]) == (413, "body_too_large")
     assert set(response.json()) == ERROR_KEYS
+    assert "1000 bytes" in response.json()["detail"]
     assert n_sent == 11
 
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from app.serving.admission import Admission
+
 if TYPE_CHECKING:
     from tests.conftest import Service, StartService
 
@@ -90,3 +92,14 @@ def test_a_preflight_says_once_what_is_allowed(shared: Service) -> None:
     answer = shared.request("OPTIONS", "/classify", headers={"Origin": "https://desk.example", **PREFLIGHT})
 
     assert answer.headers.get_list("access-control-allow-origin") == ["https://desk.example"]
+
+
+def test_a_preflight_is_answered_while_no_more_tickets_are_taken(shared: Service) -> None:
+    shared.state["ticket_admission"] = Admission(max_running_units=1, max_waiting_units=0)
+    headers = {"Origin": "https://desk.example"}
+
+    preflight = shared.request("OPTIONS", "/classify", headers={**headers, **PREFLIGHT})
+    refused = shared.classify(headers=headers)
+
+    assert (preflight.status_code, refused.status_code) == (200, 503)
+    assert refused.headers["access-control-allow-origin"] == "https://desk.example"

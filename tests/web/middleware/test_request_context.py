@@ -5,9 +5,12 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from starlette.responses import StreamingResponse
 
 if TYPE_CHECKING:
-    from starlette.types import Receive, Scope, Send
+    from collections.abc import AsyncIterator
+
+    from starlette.requests import Request
 
     from tests.conftest import Service, StartService
 
@@ -95,11 +98,14 @@ def test_a_failure_is_answered_and_logged_with_its_place_but_not_its_message(
 def test_an_answer_that_fails_half_way_is_logged_with_the_status_it_began_with(
     service: Service, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    async def half(_scope: Scope, _receive: Receive, send: Send) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": []})
+    async def half() -> AsyncIterator[bytes]:
+        yield b"half"
         raise RuntimeError
 
-    service.app.router.mount("/half", half)
+    async def answer(_: Request) -> StreamingResponse:
+        return StreamingResponse(half())
+
+    service.app.add_route("/half/way", answer)
     # The client asserts that an answer is complete, and this one is not.
     with contextlib.suppress(AssertionError):
         service.get("/half/way")
