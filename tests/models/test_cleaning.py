@@ -69,8 +69,9 @@ def test_hostile_text_of_20000_characters_costs_no_more_than_twice_for_twice_the
 def _quickest(call: object) -> float:
     assert callable(call)
     times = []
+    # The time of this thread alone, whatever else the machine does.
     for _ in range(5):
-        start = time.perf_counter()
+        start = time.thread_time()
         call()
-        times.append(time.perf_counter() - start)
+        times.append(time.thread_time() - start)
     return min(times)
