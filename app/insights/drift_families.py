@@ -8,7 +8,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from prometheus_client.metrics_core import Metric
 
@@ -22,10 +22,6 @@ class DriftCollector(Collector):
 
     def __init__(self, drift: DriftMonitor) -> None:
         self._drift = drift
-
-    def describe(self) -> Iterable[Metric]:
-        """Say nothing in advance, which would need a report."""
-        return ()
 
     def collect(self) -> Iterator[Metric]:
         report = self._drift.report()

@@ -27,15 +27,12 @@ class RateLimiter(Protocol):
 
     async def start(self) -> None:
         """Make ready, within about a second; ``hit`` works without it, too."""
-        ...
 
     async def close(self) -> None:
         """Let go of connections."""
-        ...
 
     async def hit(self, client: str) -> Quota:
         """Count one request of ``client`` and say whether it is within the limit."""
-        ...
 
 
 class LocalRateLimiter:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
@@ -44,61 +45,46 @@ _Samples = Mapping[tuple[str, ...], Sequence[float]]
 
 
 @dataclass(frozen=True, slots=True)
-class _Counter:
-    name: str
-    meaning: str
-    labels: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class _Histogram:
-    name: str
-    meaning: str
-    bounds: tuple[float, ...]
-    labels: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class _Gauge:
-    """``merge`` makes one number of those of the processes that run."""
+class _Shown:
+    """``bounds`` are those of a histogram; ``merge`` makes one gauge of those of the processes that run."""
 
     name: str
     meaning: str
-    merge: Callable[[Iterable[float]], float]
     labels: tuple[str, ...] = ()
+    bounds: tuple[float, ...] = ()
+    merge: Callable[[Iterable[float]], float] = max
 
 
 _COUNTERS: Final = (
-    _Counter("http_requests", "Answers by route, method and status.", ("route", "method", "status")),
-    _Counter("http_errors", "Error answers by the slug of the catalogue.", ("error",)),
-    _Counter("ticket_predictions", "Predictions by head, label and decision.", ("head", "label", "decision")),
-    _Counter("ticket_tokens", "Words in classified tickets."),
-    _Counter("ticket_unknown_tokens", "Words in classified tickets that the model does not know."),
-    _Counter("ticket_model_reloads", "Attempts at loading a version while the service runs.", ("result",)),
+    _Shown("http_requests", "Answers by route, method and status.", ("route", "method", "status")),
+    _Shown("http_errors", "Error answers by the slug of the catalogue.", ("error",)),
+    _Shown("ticket_predictions", "Predictions by head, label and decision.", ("head", "label", "decision")),
+    _Shown("ticket_tokens", "Words in classified tickets."),
+    _Shown("ticket_unknown_tokens", "Words in classified tickets that the model does not know."),
+    _Shown("ticket_model_reloads", "Attempts at loading a version while the service runs.", ("result",)),
 )
 _HISTOGRAMS: Final = (
-    _Histogram(
+    _Shown(
         "http_request_duration_seconds",
         "Time from the end of a request's head to the end of its answer.",
-        REQUEST_SECONDS,
         ("route",),
+        REQUEST_SECONDS,
     ),
-    _Histogram("ticket_prediction_confidence", "Confidence of the predicted label.", CONFIDENCES, ("head",)),
-    _Histogram(
+    _Shown("ticket_prediction_confidence", "Confidence of the predicted label.", ("head",), CONFIDENCES),
+    _Shown(
         "ticket_inference_duration_seconds",
         "Time to score one request's tickets, one or a batch; the request's share where several were scored together.",
-        INFERENCE_SECONDS,
+        bounds=INFERENCE_SECONDS,
     ),
 )
 _GAUGES: Final = (
-    _Gauge("ticket_model_info", "1 for a version that is loaded.", max, ("version",)),
-    _Gauge("ticket_model_loaded", "1 when every worker has a model.", min),
-    _Gauge("ticket_model_degraded", "1 when a version that should serve was refused, by any worker.", max),
-    _Gauge("rate_limit_storage_info", "1 for where requests are counted for the rate limit.", max, ("storage",)),
-    _Gauge(
+    _Shown("ticket_model_info", "1 for a version that is loaded.", ("version",)),
+    _Shown("ticket_model_loaded", "1 when every worker has a model.", merge=min),
+    _Shown("ticket_model_degraded", "1 when a version that should serve was refused, by any worker."),
+    _Shown("rate_limit_storage_info", "1 for where requests are counted for the rate limit.", ("storage",)),
+    _Shown(
         "rate_limit_storage_degraded",
         "1 when RATE_LIMIT_STORAGE fails for any worker, so that it counts requests by itself.",
-        max,
     ),
 )
 _NAMES: Final = frozenset(metric.name for metrics in (_COUNTERS, _HISTOGRAMS, _GAUGES) for metric in metrics)
@@ -109,10 +95,6 @@ class ServiceCollector(Collector):
 
     def __init__(self, values: SharedValues) -> None:
         self._values = values
-
-    def describe(self) -> Iterable[Metric]:
-        """Say nothing in advance, which would need all numbers."""
-        return ()
 
     def collect(self) -> Iterator[Metric]:
         processes = list(self._values.processes(_NAMES))
@@ -139,7 +121,7 @@ def _summed(processes: Iterable[ProcessValues]) -> dict[str, dict[tuple[str, ...
     return sums
 
 
-def _counter_family(counter: _Counter, samples: _Samples) -> Metric:
+def _counter_family(counter: _Shown, samples: _Samples) -> Metric:
     family = CounterMetricFamily(counter.name, counter.meaning, labels=counter.labels)
     for labels, numbers in samples.items():
         family.add_metric(labels, numbers[0])
@@ -162,7 +144,7 @@ def _refusals(errors: Mapping[str, float]) -> Iterator[Metric]:
     yield refused
 
 
-def _histogram_family(histogram: _Histogram, samples: _Samples) -> Metric:
+def _histogram_family(histogram: _Shown, samples: _Samples) -> Metric:
     family = HistogramMetricFamily(histogram.name, histogram.meaning, labels=histogram.labels)
     names = [*map(str, histogram.bounds), "+Inf"]
     for labels, numbers in samples.items():
@@ -170,7 +152,7 @@ def _histogram_family(histogram: _Histogram, samples: _Samples) -> Metric:
     return family
 
 
-def _gauge_family(gauge: _Gauge, running: Iterable[ProcessValues]) -> Metric:
+def _gauge_family(gauge: _Shown, running: Iterable[ProcessValues]) -> Metric:
     found: defaultdict[tuple[str, ...], list[float]] = defaultdict(list)
     for process in running:
         for key, numbers in process.numbers.items():
@@ -189,12 +171,8 @@ def _process_families(running: Sequence[ProcessValues]) -> Iterator[Metric]:
     yield GaugeMetricFamily("service_workers", "Processes that serve.", value=len(running))
     families: dict[str, Metric] = {}
     for process in running:
-        for own in ProcessCollector(pid=_giving(process), registry=None).collect():
+        for own in ProcessCollector(pid=partial(int, process.pid or 0), registry=None).collect():
             family = families.setdefault(own.name, own)
             samples = [sample._replace(labels={"worker": str(process.position)}) for sample in own.samples]
             family.samples = samples if family is own else family.samples + samples
     yield from families.values()
-
-
-def _giving(process: ProcessValues) -> Callable[[], int]:
-    return lambda: process.pid or 0

@@ -12,6 +12,7 @@ import json
 import logging
 import mmap
 import os
+import struct
 import threading
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
@@ -147,9 +148,7 @@ class SharedValues:
 
 def _entries(content: memoryview) -> Iterator[tuple[Key, int, int]]:
     """Yield each key with its first slot and how many it has."""
-    numbers = content[:_KEYS_AT].cast("d")
-    used = int(numbers[_USED_KEY_BYTES])
-    numbers.release()
+    used = int(_numbers_at(content, _USED_KEY_BYTES, 1)[0])
     slot = _FIRST
     for line in bytes(content[_KEYS_AT : _KEYS_AT + used]).splitlines():
         name, labels, lasting, n_numbers = json.loads(line)
@@ -157,13 +156,14 @@ def _entries(content: memoryview) -> Iterator[tuple[Key, int, int]]:
         slot += n_numbers
 
 
+def _numbers_at(content: memoryview, slot: int, n_numbers: int) -> tuple[float, ...]:
+    return struct.unpack_from(f"{n_numbers}d", content, slot * _NUMBER_BYTES)
+
+
 def _read(content: memoryview, names: Container[str]) -> dict[Key, tuple[float, ...]]:
-    with content[:_KEYS_AT].cast("d") as numbers:
-        return {
-            key: tuple(numbers[slot : slot + n_numbers])
-            for key, slot, n_numbers in _entries(content)
-            if key.name in names
-        }
+    return {
+        key: _numbers_at(content, slot, n_numbers) for key, slot, n_numbers in _entries(content) if key.name in names
+    }
 
 
 def _read_file(path: Path, position: int, names: Container[str]) -> ProcessValues:
@@ -174,8 +174,7 @@ def _read_file(path: Path, position: int, names: Container[str]) -> ProcessValue
             return ProcessValues(None, position, {})
         with mmap.mmap(descriptor, _FILE_BYTES, access=mmap.ACCESS_READ) as mapped, memoryview(mapped) as content:
             numbers = _read(content, names)
-            with content[:_KEYS_AT].cast("d") as header:
-                pid = int(header[_PID])
+            pid = int(_numbers_at(content, _PID, 1)[0])
     finally:
         os.close(descriptor)
     if is_alive:

@@ -63,19 +63,14 @@ class JointPrediction:
                 [ticket.title for ticket in tickets], [ticket.description for ticket in tickets]
             )
         except Exception as error:  # noqa: BLE001 - belongs to whoever asked
-            if len(tickets) == 1:
-                _fail(tickets[0], error)
-            else:
+            if len(tickets) > 1:
                 # One ticket must not fail the others.
                 for ticket in tickets:
                     self._predict(classifier, [ticket])
+            elif not tickets[0].prediction.done():
+                tickets[0].prediction.set_exception(error)
             return
         self._on_scored((perf_counter() - started) / len(tickets), len(tickets))
         for ticket, prediction in zip(tickets, predictions, strict=True):
             if not ticket.prediction.done():
                 ticket.prediction.set_result(prediction)
-
-
-def _fail(ticket: _Waiting, error: Exception) -> None:
-    if not ticket.prediction.done():
-        ticket.prediction.set_exception(error)
