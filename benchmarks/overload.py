@@ -31,7 +31,8 @@ _ANSWER_SECONDS = 0.6
 _MOST_CLIENTS = 4_000
 _PROBE_PAUSE_SECONDS = 0.02
 _WORDS = "the main server of our office in Leeds is offline and nobody can log in to the billing portal since nine "
-_TICKETS = {"2,000 characters": 2_000, "20,000 characters": 20_000}
+_CHARACTERS = (280, 2_000, 5_000, 20_000)
+_PROGRAMS = {"python -m app": ("-m", "app"), "uvicorn": ("-m", "uvicorn", "app.main:app")}
 
 
 @dataclass
@@ -145,9 +146,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     origin = Origin.now()
     measured: dict[str, object] = {}
-    for name, n_characters in _TICKETS.items():
-        with running_service(arguments.models) as service:
-            measured[name] = _measure(service, n_characters=n_characters, seconds=arguments.seconds)
+    for name, program in _PROGRAMS.items():
+        for n_characters in _CHARACTERS:
+            with running_service(arguments.models, program=program) as service:
+                figures = _measure(service, n_characters=n_characters, seconds=arguments.seconds)
+            measured[f"{n_characters:,} characters, {name}"] = figures
     print(json.dumps(measured, indent=2))
     if arguments.keep:
         origin.keep(arguments.keep, "overload", measured)
@@ -158,7 +161,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.overload", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--seconds", type=float, default=5, help="of each part (%(default)s)")
+    parser.add_argument("--seconds", type=float, default=4, help="of each part (%(default)s)")
     parser.add_argument("--models", type=Path, default=ROOT / "models", help="models directory (%(default)s)")
     add_keep_option(parser)
     return parser

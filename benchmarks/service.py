@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,13 +45,14 @@ class Service:
 def running_service(
     models_dir: Path,
     *,
+    program: Sequence[str] = ("-m", "app"),
     workers: int = 1,
     environment: Mapping[str, str] = MappingProxyType({}),
     stdout: int = subprocess.DEVNULL,
 ) -> Iterator[Service]:
     """Start the service without request log lines and without a limit, or as ``environment`` says.
 
-    ``stdout`` is the descriptor that its log goes to.
+    ``program`` are the interpreter's arguments before the address. ``stdout`` is the descriptor that the log goes to.
     """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -65,7 +66,7 @@ def running_service(
         "OPENBLAS_NUM_THREADS": "1",
         **environment,
     }
-    command = [sys.executable, "-m", "app", "--host", "127.0.0.1", "--port", str(port), "--workers", str(workers)]
+    command = [sys.executable, *program, "--host", "127.0.0.1", "--port", str(port), "--workers", str(workers)]
     started_at = time.perf_counter()
     process = subprocess.Popen(command, cwd=ROOT, env=whole_environment, stdout=stdout)
     try:
