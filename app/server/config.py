@@ -16,15 +16,7 @@ _BACKLOG: Final = 2048
 class ServerConfig(Config):
     """uvicorn's configuration for this service; it travels to the workers, so it holds plain values only."""
 
-    def __init__(
-        self,
-        app: str,
-        *,
-        host: str,
-        port: int,
-        workers: int,
-        drain_seconds: float,
-    ) -> None:
+    def __init__(self, app: str, *, host: str, port: int, workers: int, drain_seconds: float) -> None:
         super().__init__(
             app,
             host=host,

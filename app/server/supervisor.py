@@ -191,8 +191,7 @@ class Supervisor(Multiprocess):
     def handle_ttin(self) -> None:
         """Keep the number of workers."""
 
-    def handle_ttou(self) -> None:
-        """Keep the number of workers."""
+    handle_ttou = handle_ttin
 
     def _start_worker(self) -> Worker:
         worker = Worker(self.config, self.sockets, self._scratch)

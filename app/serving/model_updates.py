@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 # A change in the directory must be followed within two seconds, loading included.
-POLL_SECONDS: Final = 0.5
+_POLL_SECONDS: Final = 0.5
 
 # Loading takes half of the interpreter's time from requests. After a change the next one waits for this many times as
 # long as the first took, so that many in a row leave five sixths of the time to requests.
@@ -36,9 +36,8 @@ Result = TypeVar("Result")
 class ModelUpdates:
     """Runs the registry's changes; belongs to the event loop that starts it."""
 
-    def __init__(self, registry: ModelRegistry, *, poll_seconds: float = POLL_SECONDS) -> None:
+    def __init__(self, registry: ModelRegistry) -> None:
         self._registry = registry
-        self._poll_seconds = poll_seconds
         # Always the same thread, so that the memory of each model is that of the one before the last.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="model-updates")
         self._tasks: set[asyncio.Task[None]] = set()
@@ -84,7 +83,7 @@ class ModelUpdates:
 
     async def _poll(self) -> None:
         while True:
-            await asyncio.sleep(self._poll_seconds)
+            await asyncio.sleep(_POLL_SECONDS)
             try:
                 await self._run(self._registry.follow)
             except Exception:
