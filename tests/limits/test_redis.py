@@ -118,7 +118,7 @@ def test_no_window_admits_more_than_its_limit(redis_server: RedisServer) -> None
 
 def test_a_client_is_admitted_again_after_the_time_it_was_told(redis_server: RedisServer) -> None:
     async def test() -> None:
-        async with limiter_of(redis_server.url, limit=1, window_seconds=1) as limiter:
+        async with limiter_of(redis_server.url, limit=1, window_seconds=2) as limiter:
             assert (await limiter.hit("client")).allowed
             refused = await limiter.hit("client")
             assert not refused.allowed
@@ -130,14 +130,14 @@ def test_a_client_is_admitted_again_after_the_time_it_was_told(redis_server: Red
 
 def test_redis_keeps_one_window_of_each_client_and_nothing_of_silent_ones(redis_server: RedisServer) -> None:
     async def test() -> None:
-        async with limiter_of(redis_server.url, limit=1_000, window_seconds=1) as limiter:
+        async with limiter_of(redis_server.url, limit=1_000, window_seconds=3) as limiter:
             with redis_server.client() as redis:
                 await asyncio.gather(*(limiter.hit("client") for _ in range(300)))
                 assert redis.llen(f"{KEY_PREFIX}client") == 300
-                assert 0 < redis.pttl(f"{KEY_PREFIX}client") <= 1_000
-                await asyncio.sleep(0.6)
+                assert 0 < redis.pttl(f"{KEY_PREFIX}client") <= 3_000
+                await asyncio.sleep(1.6)
                 await limiter.hit("client")
-                await asyncio.sleep(0.6)
+                await asyncio.sleep(1.6)
                 assert (await limiter.hit("client")).remaining == 998
                 assert redis.llen(f"{KEY_PREFIX}client") == 2
                 await until(lambda: redis.dbsize() == 0)
@@ -173,6 +173,7 @@ FAILURES: dict[str, tuple[Callable[[RedisServer], None], Callable[[RedisServer],
 }
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("failure", FAILURES)
 def test_a_local_limiter_steps_in_while_redis_is(failure: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
@@ -199,9 +200,10 @@ def test_a_local_limiter_steps_in_while_redis_is(failure: str, caplog: pytest.Lo
             assert [sum(quota.allowed for quota in quotas) for quotas in (waiting, one_by_one, early)] == [10, 10, 6]
             assert max(seconds) < MAX_ADDED_SECONDS + stalls.longest_seconds
             # Only those who were there when it failed have waited for it.
-            assert sum(second > ANSWER_SECONDS / 2 for second in seconds[50:]) <= 3
+            a_wait = ANSWER_SECONDS / 2 + stalls.longest_seconds
+            assert sum(second > a_wait for second in seconds[50:]) <= 3
             watch.cancel()
-            await until(lambda: changes == [False, True], seconds=1)
+            await until(lambda: changes == [False, True])
 
             heal(server)
             await until(lambda: changes == [False, True, False])
@@ -231,7 +233,8 @@ def test_redis_may_be_unusable_at_the_start(reason: str, caplog: pytest.LogCaptu
     async def test() -> None:
         started = time.monotonic()
         async with limiter_of(server.url.replace("//", "//:wrong-password@"), changes=changes) as limiter:
-            assert time.monotonic() - started < 2
+            # Long before a network gives up by itself.
+            assert time.monotonic() - started < 10
             assert [(await limiter.hit("client")).allowed for _ in range(12)] == [True] * 10 + [False] * 2
             await asyncio.sleep(1.5)
         assert changes == [True]
@@ -294,15 +297,20 @@ def pause(server: RedisServer, *, milliseconds: int) -> None:
         redis.execute_command("CLIENT", "PAUSE", str(milliseconds))
 
 
+@pytest.mark.alone
 def test_one_late_reply_delays_nobody_and_is_no_failure(redis_server: RedisServer) -> None:
     changes: list[bool] = []
 
     async def test() -> None:
         async with limiter_of(redis_server.url, changes=changes) as limiter:
-            pause(redis_server, milliseconds=50)
-            started = time.monotonic()
-            quotas = [await limiter.hit("client") for _ in range(20)]
-            assert time.monotonic() - started < 2 * MAX_ADDED_SECONDS
+            pause(redis_server, milliseconds=90)
+            n_waited = 0
+            quotas = []
+            for _ in range(20):
+                started = time.monotonic()
+                quotas.append(await limiter.hit("client"))
+                n_waited += time.monotonic() - started > ANSWER_SECONDS / 2
+            assert n_waited < 5
             assert sum(quota.allowed for quota in quotas) == 10
             await asyncio.sleep(0.2)
             # Redis knows of the first request only.
@@ -312,13 +320,14 @@ def test_one_late_reply_delays_nobody_and_is_no_failure(redis_server: RedisServe
     run(test)
 
 
+@pytest.mark.alone
 def test_late_replies_again_and_again_are_a_failure(redis_server: RedisServer) -> None:
     changes: list[bool] = []
 
     async def test() -> None:
         async with limiter_of(redis_server.url, changes=changes) as limiter:
             for _ in range(3):
-                pause(redis_server, milliseconds=50)
+                pause(redis_server, milliseconds=90)
                 await limiter.hit("client")
                 await asyncio.sleep(0.25)
             assert changes == [False, True]
@@ -404,7 +413,7 @@ def test_a_service_outlives_its_redis(
 
     redis_server.freeze()
     assert set(statuses([service], n_requests=100)) == {200}
-    service.wait_for(lambda: is_degraded(service), seconds=1)
+    service.wait_for(lambda: is_degraded(service), seconds=BACK_SECONDS)
     redis_server.thaw()
     service.wait_for(lambda: not is_degraded(service), seconds=BACK_SECONDS)
 

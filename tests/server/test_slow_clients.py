@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.alone
 
 DEADLINE_SECONDS = 10
-MOST_SECONDS = 12
+MOST_SECONDS = 14
 N_OF_EACH_KIND = 100
 CHUNKED = b"Transfer-Encoding: chunked\r\n"
 DECLARED = post(b" " * 60_000)
@@ -154,9 +154,9 @@ def test_500_slow_clients_are_closed_after_10_seconds_and_hinder_nobody(start_pr
     assert idle_answers.count(b"HTTP/1.1 200 ") == 2
     assert len(latencies) > 20
     assert sorted(latencies)[len(latencies) // 2] < 0.25
-    assert max(latencies) < 2
+    assert max(latencies) < 5
     # Only the probe may still be connected.
-    process.wait_for(lambda: len(psutil.Process(process.process.pid).net_connections()) <= 2, seconds=8)
+    process.wait_for(lambda: len(psutil.Process(process.process.pid).net_connections()) <= 2, seconds=20)
     timeouts = [r for r in process.log_records() if r.get("status_code") == 408]
     assert len(timeouts) == 2 * N_OF_EACH_KIND
     assert {(r["path"], r["error"]) for r in timeouts} == {("/classify", "request_timeout")}

@@ -60,6 +60,7 @@ async def load_through_the_end(process: ServiceProcess) -> tuple[Outcome, list[t
     return outcome, [(when - told_at, status) for when, status in readiness]
 
 
+@pytest.mark.alone
 @WORKERS
 def test_no_request_is_dropped_and_readiness_says_no_at_once(start_process: StartProcess, workers: str) -> None:
     process = start_process("--workers", workers, DRAIN_SECONDS=str(DRAIN_SECONDS))
@@ -69,7 +70,7 @@ def test_no_request_is_dropped_and_readiness_says_no_at_once(start_process: Star
     assert process.process.returncode == 0
     assert set(outcome.counts) <= {"200", "refused"}
     assert {status for when, status in readiness if when < 0} == {200}
-    assert {status for when, status in readiness if when > 0.4} == {503}
+    assert {status for when, status in readiness if when > 1} == {503}
     # New connections are served for as long as was said.
     assert DRAIN_SECONDS - 0.5 < max(when for when, _ in readiness) < DRAIN_SECONDS + 3
     answered = [r for r in process.log_records() if r.get("path") == "/classify" and r.get("status_code") == 200]
@@ -101,6 +102,7 @@ def stop_among_stalled_clients(process: ServiceProcess) -> Stalled:
         return Stalled(exit_code, seconds, to_the_batch, in_its_body.recv(10_000), others)
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 def test_it_ends_in_time_although_clients_stall(start_process: StartProcess) -> None:
     processes = [start_process("--workers", workers, DRAIN_SECONDS="1") for workers in ("1", "2")]
@@ -113,7 +115,8 @@ def test_it_ends_in_time_although_clients_stall(start_process: StartProcess) -> 
         assert result.to_the_late_body.startswith(b"HTTP/1.1 408 ")
         assert result.to_the_others == b""
         assert result.exit_code == 0
-        assert result.seconds < 15
+        # The grace period that operators are told to give: DRAIN_SECONDS + 15.
+        assert result.seconds < 1 + 15
 
 
 def test_answers_close_their_connections_while_draining(start_process: StartProcess) -> None:
@@ -123,7 +126,7 @@ def test_answers_close_their_connections_while_draining(start_process: StartProc
         kept.sendall(get("/livez"))
         before = kept.recv(1000)
         process.process.terminate()
-        time.sleep(0.2)
+        process.wait_for(lambda: exchange(process, get("/readyz")).statuses == [503])
         kept.sendall(get("/livez") + get("/version"))
         during = b"".join(iter(lambda: kept.recv(65_536), b""))
     readiness = {path: exchange(process, get(path)) for path in ("/health/ready", "/readyz", "/health", "/livez")}
@@ -144,7 +147,7 @@ def test_answers_close_their_connections_while_draining(start_process: StartProc
     assert json.loads(readiness["/readyz"].body)["error"] == "draining"
     assert "retry-after: 1" in readiness["/readyz"].head
     # A second signal ends the draining.
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 8
     assert exit_code == 0
 
 
@@ -157,7 +160,7 @@ def test_sigint_stops_without_draining(start_process: StartProcess, workers: str
     exit_code, seconds = wait_for_exit(process, 20)
 
     assert exit_code == 0
-    assert seconds < 6
+    assert seconds < 9
 
 
 def test_a_signal_that_reaches_the_whole_group_still_drains(start_process: StartProcess) -> None:
@@ -198,7 +201,7 @@ def test_a_worker_whose_event_loop_is_stuck_is_replaced_while_the_others_serve(s
     before = workers_of(process)
 
     with pytest.raises(httpx.ReadTimeout):
-        httpx.post(f"{process.base_url}/block", timeout=0.5)
+        httpx.post(f"{process.base_url}/block", timeout=httpx.Timeout(10, read=0.5))
     meanwhile = {served_by(process) for _ in range(5)}
     process.wait_for(lambda: process.log().count("Application startup complete") == 3)
 

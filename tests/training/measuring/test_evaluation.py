@@ -71,9 +71,9 @@ def test_tickets_that_are_right_or_wrong_together_make_the_interval_wider() -> N
 
 def test_a_thousand_resamples_of_many_tickets_and_labels_take_seconds() -> None:
     truth, predicted = right_with_probability(0.8, n=20_000, n_labels=77, seed=6)
-    start = time.perf_counter()
+    start = time.process_time()
     assert len(bootstrap_scores(predicted, HeldOut(truth, np.arange(20_000), 77), seed=7).accuracy) == 1000
-    assert time.perf_counter() - start < 30
+    assert time.process_time() - start < 30
 
 
 def test_a_label_that_no_held_out_ticket_has_does_not_count_in_macro_f1() -> None:

@@ -83,9 +83,9 @@ def test_a_chain_of_ever_so_similar_texts_does_not_swallow_the_data() -> None:
 def test_grouping_takes_time_in_proportion_to_the_tickets() -> None:
     # Half of them are one boilerplate text with a number: 8,000 tickets are 32 million pairs.
     texts = [f"Monitoring alert {i} disk almost full on server {i % 7} please check" for i in range(8000)]
-    start = time.perf_counter()
+    start = time.process_time()
     ids = group_near_duplicates(shingles_of([""] * 16_000, texts + random_texts(8000))).ids
-    assert time.perf_counter() - start < 20
+    assert time.process_time() - start < 20
     assert len(set(ids[:8000].tolist())) == 1
 
 
