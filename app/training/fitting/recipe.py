@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from app.models.features import FeatureSpec
+from app.models.features import BlockSpec, FeatureSpec
+
+WORDS_AND_PAIRS = FeatureSpec((BlockSpec("word", 1, 2),))
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,5 +32,5 @@ class FeatureRecipe:
     features whose blocks have length one; 0 for none.
     """
 
-    features: FeatureSpec
+    features: FeatureSpec = WORDS_AND_PAIRS
     word_vectors: float = 0.0

@@ -57,13 +57,12 @@ def table(caption: str, header: Sequence[str], rows: Sequence[Sequence[str]], *,
         for row in rows
     ]
     inside = element("table", element("caption", caption), element("thead", head), element("tbody", *body))
-    return scrolled(inside, name=caption, kind=kind)
-
-
-def scrolled(inside: Html, *, name: str, kind: str = "") -> Html:
-    """Return ``inside`` in a box that can be focused, so that it can be scrolled from the keyboard."""
-    attributes = {"class": f"scroll {kind}".strip(), "tabindex": "0", "role": "region", "aria-label": name}
-    return element("div", inside, attributes=attributes)
+    # Focusable, so that it can be scrolled from the keyboard.
+    return element(
+        "div",
+        inside,
+        attributes={"class": f"scroll {kind}".strip(), "tabindex": "0", "role": "region", "aria-label": caption},
+    )
 
 
 def cell(*children: str, attributes: Attributes = _NO_ATTRIBUTES) -> Cell:

@@ -1,1 +1,1 @@
-"""HTTP routes, one file for each first path segment: parse, call, return."""
+"""HTTP routes, and how their bodies are read, answered and documented."""
