@@ -9,7 +9,7 @@ import os
 import resource
 import signal
 import sys
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
@@ -85,16 +85,16 @@ def _shared_metrics(metrics_dir: str) -> Iterator[Path | None]:
     if metrics_dir:
         yield None
         return
-    with ExitStack() as stack:
-        memory = _MEMORY_DIRECTORY if os.access(_MEMORY_DIRECTORY, os.W_OK) else None
-        try:
-            directory = stack.enter_context(TemporaryDirectory(prefix="ticket-classifier-metrics-", dir=memory))
-        except OSError as error:
-            logger.warning("every worker shows only its own metrics: %s", error)
-            yield None
-        else:
-            os.environ["METRICS_DIR"] = directory
-            yield Path(directory)
+    memory = _MEMORY_DIRECTORY if os.access(_MEMORY_DIRECTORY, os.W_OK) else None
+    try:
+        directory = TemporaryDirectory(prefix="ticket-classifier-metrics-", dir=memory)
+    except OSError as error:
+        logger.warning("every worker shows only its own metrics: %s", error)
+        yield None
+        return
+    with directory as path:
+        os.environ["METRICS_DIR"] = path
+        yield Path(path)
 
 
 def _warn_if_open(bound: socket.socket) -> None:

@@ -9,22 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from pydantic import ConfigDict, Field, create_model
 
-from app.errors import (
-    INVALID_API_KEY,
-    MALFORMED_JSON,
-    MODEL_NOT_LOADED,
-    OVERLOADED,
-    UNSUPPORTED_CONTENT_ENCODING,
-    UNSUPPORTED_MEDIA_TYPE,
-    VALIDATION_FAILED,
-    ServiceError,
-)
+from app.errors import INVALID_API_KEY, MODEL_NOT_LOADED, OVERLOADED, ServiceError
 from app.models.schemas import BatchClassification, Classification, Ticket
 from app.serving.admission import LEAST_BATCH_BYTES
 from app.web.api.classification_json import classification_json
 from app.web.api.direct_route import DirectRoute, send_json
 from app.web.api.documentation import LIMITED_ERRORS
-from app.web.api.json_body import check_content_headers, decode_strict, read_body, validate
+from app.web.api.json_body import JSON_BODY_ERRORS, check_content_headers, decode_strict, read_body, validate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -46,15 +37,7 @@ _INLINE_BYTES: Final = 65_536
 # Up to here a ticket shares a batch with others: longer ones take their time in any case, which the others would wait.
 _JOINT_BYTES: Final = 2_048
 
-_ERRORS: Final = (
-    *LIMITED_ERRORS,
-    UNSUPPORTED_MEDIA_TYPE,
-    UNSUPPORTED_CONTENT_ENCODING,
-    MALFORMED_JSON,
-    VALIDATION_FAILED,
-    MODEL_NOT_LOADED,
-    OVERLOADED,
-)
+_ERRORS: Final = (*LIMITED_ERRORS, *JSON_BODY_ERRORS, MODEL_NOT_LOADED, OVERLOADED)
 
 
 def classify_routes(*, batch_max_tickets: int, needs_api_key: bool) -> list[DirectRoute]:

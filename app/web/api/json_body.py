@@ -25,6 +25,12 @@ if TYPE_CHECKING:
 
 Body = TypeVar("Body", bound=BaseModel)
 
+JSON_BODY_ERRORS: Final = (
+    UNSUPPORTED_MEDIA_TYPE,
+    UNSUPPORTED_CONTENT_ENCODING,
+    MALFORMED_JSON,
+    VALIDATION_FAILED,
+)
 MAX_REPORTED_ERRORS: Final = 20
 UNKNOWN_FIELD: Final = "(unknown field)"
 

@@ -12,19 +12,15 @@ from app.errors import (
     ADMIN_DISABLED,
     ADMIN_KEY_REQUIRED,
     INVALID_API_KEY,
-    MALFORMED_JSON,
     MODEL_PINNED,
     MODEL_REFUSED,
-    UNSUPPORTED_CONTENT_ENCODING,
-    UNSUPPORTED_MEDIA_TYPE,
-    VALIDATION_FAILED,
 )
 from app.insights.drift_report import ACT_INDEX, MIN_TICKETS, WATCH_INDEX
 from app.models.schemas import Activation, DriftThresholds, FeatureDriftBody, ModelDrift, ModelStatus
 from app.models.versions import VersionName
 from app.web.api.direct_route import DirectRoute, send_json
 from app.web.api.documentation import COMMON_ERRORS, LIMITED_ERRORS, error_responses
-from app.web.api.json_body import read_json_body
+from app.web.api.json_body import JSON_BODY_ERRORS, read_json_body
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -35,15 +31,7 @@ ACTIVATE_PATH: Final = "/model/activate"
 RELOAD_PATH: Final = "/model/reload"
 
 _ADMIN_ERRORS: Final = (*LIMITED_ERRORS, INVALID_API_KEY, ADMIN_KEY_REQUIRED, ADMIN_DISABLED, MODEL_REFUSED)
-_ACTIVATE_ERRORS: Final = (
-    *_ADMIN_ERRORS,
-    MODEL_PINNED,
-    ACTIVE_NOT_WRITABLE,
-    UNSUPPORTED_MEDIA_TYPE,
-    UNSUPPORTED_CONTENT_ENCODING,
-    MALFORMED_JSON,
-    VALIDATION_FAILED,
-)
+_ACTIVATE_ERRORS: Final = (*_ADMIN_ERRORS, MODEL_PINNED, ACTIVE_NOT_WRITABLE, *JSON_BODY_ERRORS)
 
 _DRIFT_DIGITS: Final = 4
 
