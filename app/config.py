@@ -187,8 +187,10 @@ def _is_redis_url(value: str) -> bool:
 _SECRET_FIELDS = frozenset({"api_keys", "admin_api_keys", "rate_limit_storage"})
 
 
-def describe_errors(error: ValidationError, values: dict[str, str]) -> str:
-    """Say in one line what is wrong with which variable, quoting ``values`` unless they are secret."""
+def _describe_errors(error: ValidationError) -> str:
+    """Say in one line what is wrong with which variable, quoting its value unless that is secret."""
+    # The sources are asked again for what they said, because the error itself must not carry secrets.
+    values = _raw_values()
     lines = []
     for detail in error.errors(include_url=False, include_input=False):
         field = str(detail["loc"][0])
@@ -204,8 +206,7 @@ def load_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        # The sources are asked again for what they said, because the error itself must not carry secrets.
-        sys.stderr.write(f"{describe_errors(error, _raw_values())}\n")
+        sys.stderr.write(f"{_describe_errors(error)}\n")
     except UnicodeDecodeError as error:
         sys.stderr.write(f".env is not UTF-8: {error.reason} at byte {error.start}\n")
     raise SystemExit(EXIT_BAD_SETTING)

@@ -33,8 +33,7 @@ MAX_PATH_CHARACTERS: Final = 256
 REQUEST_LOGGER: Final = "request"
 _MAX_METHOD_CHARACTERS: Final = 32
 _FIELDS: Final = ("level", "logger", "message", "time", "request_id")
-# Cutting in rounds ends long before; what is left after them is all but its standard fields.
-_CUTS: Final = 128
+# Where all texts are shorter and the line is still too long, it keeps its standard fields only.
 _SHORTEST_CUT: Final = 30
 _STANDARD_ATTRIBUTES: Final = frozenset(vars(logging.makeLogRecord({}))) | {
     *_FIELDS, "asctime", "color_message", "taskName",
@@ -293,14 +292,12 @@ def _frames(trace: TracebackType | None) -> str:
 
 def _fit(fields: dict[str, Any]) -> str:
     line = json.dumps(fields)
-    for _ in range(_CUTS):
-        if len(line) < MAX_LINE_BYTES:  # the line break is the last byte
-            return line
+    while len(line) >= MAX_LINE_BYTES:  # the line break is the last byte
         name = max(fields, key=lambda key: len(json.dumps(fields[key])))
         text = str(fields[name])
         if len(text) < _SHORTEST_CUT:
-            break
+            return json.dumps({name: fields[name] for name in _FIELDS})
         third = len(text) // 3
         fields[name] = f"{text[:third]} ... {text[-third:]}" if name == "traceback" else f"{text[: 2 * third]}..."
         line = json.dumps(fields)
-    return json.dumps({name: fields[name] for name in _FIELDS}) if len(line) >= MAX_LINE_BYTES else line
+    return line

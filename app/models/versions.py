@@ -31,10 +31,6 @@ class VersionName:
         return cls(int(major), int(minor), int(patch), prerelease or "")
 
     @property
-    def is_prerelease(self) -> bool:
-        return bool(self.prerelease)
-
-    @property
     def directory_name(self) -> str:
         return f"v{self}"
 
@@ -52,4 +48,4 @@ class VersionName:
         identifiers = [
             (False, int(part), "") if part.isdecimal() else (True, 0, part) for part in self.prerelease.split(".")
         ]
-        return self.major, self.minor, self.patch, not self.is_prerelease, identifiers
+        return self.major, self.minor, self.patch, not self.prerelease, identifiers

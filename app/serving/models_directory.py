@@ -64,7 +64,7 @@ class ModelsDirectory:
         """Return what may serve: the pinned version alone, else the active one, then the releases."""
         if self.pinned is not None:
             return Candidates([self.pinned])
-        releases = [version for version in self.versions(warn=True) if not version.is_prerelease]
+        releases = [version for version in self.versions(warn=True) if not version.prerelease]
         try:
             active = self.active.read()
         except ArtifactError as error:

@@ -24,23 +24,7 @@ from app.errors import (
 if TYPE_CHECKING:
     from starlette.types import Scope, Send
 
-JSON_CONTENT_TYPE: Final = "application/json"
 _ANY_ID: Final = "<request id>"
-
-
-def error_content(
-    kind: ErrorKind, *, detail: str, request_id: str, status: int, errors: Iterable[FieldError] = ()
-) -> bytes:
-    """Return the body that every error has."""
-    content: dict[str, object] = {
-        "detail": detail,
-        "code": f"HTTP_{status}",
-        "error": kind.slug,
-        "request_id": request_id,
-    }
-    if status == VALIDATION_FAILED.status:
-        content["errors"] = [{"field": error.field, "message": error.message} for error in errors]
-    return json.dumps(content).encode()
 
 
 def error_response(
@@ -59,10 +43,15 @@ def error_response(
     all_headers = dict(headers)
     if kind.retry_after_seconds is not None:
         all_headers.setdefault("Retry-After", str(kind.retry_after_seconds))
-    content = error_content(
-        kind, detail=detail or kind.meaning, request_id=state.get("request_id", ""), status=status, errors=errors
-    )
-    return Response(content, status, all_headers, JSON_CONTENT_TYPE)
+    content: dict[str, object] = {
+        "detail": detail or kind.meaning,
+        "code": f"HTTP_{status}",
+        "error": kind.slug,
+        "request_id": state.get("request_id", ""),
+    }
+    if status == VALIDATION_FAILED.status:
+        content["errors"] = [{"field": error.field, "message": error.message} for error in errors]
+    return Response(json.dumps(content), status, all_headers, "application/json")
 
 
 async def send_error(
@@ -90,12 +79,9 @@ async def send_error(
 @cache
 def _parts(kind: ErrorKind) -> tuple[bytes, bytes, list[tuple[bytes, bytes]]]:
     """Return what stands before and after the request id, which needs no escapes, and all headers but the length."""
-    content = error_content(kind, detail=kind.meaning, request_id=_ANY_ID, status=kind.status)
-    before, _, after = content.partition(_ANY_ID.encode())
-    headers = [(b"content-type", JSON_CONTENT_TYPE.encode())]
-    if kind.retry_after_seconds is not None:
-        headers.append((b"retry-after", b"%d" % kind.retry_after_seconds))
-    return before, after, headers
+    whole = error_response({"state": {"request_id": _ANY_ID}}, kind)
+    before, _, after = bytes(whole.body).partition(_ANY_ID.encode())
+    return before, after, [header for header in whole.raw_headers if header[0] != b"content-length"]
 
 
 async def _no_receive() -> dict[str, Any]:

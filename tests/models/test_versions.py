@@ -32,4 +32,4 @@ def test_what_is_not_a_version_is_refused_and_quoted(text: str) -> None:
 def test_a_version_is_read_back_as_it_was_written(numbers: tuple[int, int, int]) -> None:
     version = VersionName(*numbers)
     assert VersionName.parse(version.directory_name) == version
-    assert not version.is_prerelease
+    assert not version.prerelease

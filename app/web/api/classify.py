@@ -146,12 +146,11 @@ def _answers(model: LoadedModel, tickets: Sequence[Ticket], state: Mapping[str, 
         [ticket.title for ticket in tickets], [ticket.description for ticket in tickets]
     )
     state["metrics"].scored(perf_counter() - started)
+    answers = []
     for ticket, prediction in zip(tickets, predictions, strict=True):
         _count(state, ticket, prediction)
-    return [
-        classification_json(ticket, prediction, model.version)
-        for ticket, prediction in zip(tickets, predictions, strict=True)
-    ]
+        answers.append(classification_json(ticket, prediction, model.version))
+    return answers
 
 
 def _count(state: Mapping[str, Any], ticket: Ticket, prediction: Prediction) -> None:
