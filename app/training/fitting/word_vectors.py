@@ -33,8 +33,8 @@ class WordVectors:
     centres: NDArray[np.float32]
 
     @classmethod
-    def load(cls, path: Path = DEFAULT_PATH) -> WordVectors:
-        with np.load(path, allow_pickle=False) as arrays:
+    def load(cls) -> WordVectors:
+        with np.load(DEFAULT_PATH, allow_pickle=False) as arrays:
             words = np.array(bytes(arrays["words"]).decode().split("\n"), dtype=np.str_)
             return cls(words, arrays["codes"], arrays["centres"].astype(np.float32))
 

@@ -23,7 +23,6 @@ class HeldOut:
     n_labels: int
 
     def confusion(self, predicted: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return counts ``(n_labels, n_labels)``; rows are true."""
         return confusion(self.truth, predicted, self.n_labels)
 
 

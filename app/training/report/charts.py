@@ -18,6 +18,8 @@ _STRIP = 44.0
 _MOST_POINTS = 200
 _MOST_STEPS, _LARGEST_STEP = 6, 0.2
 _LONG_NUMBER = 10_000
+_QUARTERS = (0.0, 0.25, 0.5, 0.75, 1.0)
+_QUARTER_MARKS = tuple((value, f"{100 * value:.0f} %") for value in _QUARTERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ def reliability_diagram(bins: Sequence[Mapping[str, float]], *, name: str) -> Ht
     """Return accuracy against confidence, bin by bin, above how many tickets each bin has."""
     base = _HEIGHT - _BOTTOM
     plot = _Plot(0, 1, 0, 1, bottom=base - _STRIP - 8)
-    drawn = [*plot.rules((0, 0.25, 0.5, 0.75, 1)), plot.line("ideal", ((0, 0), (1, 1)))]
+    drawn = [*plot.rules(_QUARTERS), plot.line("ideal", ((0, 0), (1, 1)))]
     largest = max(bin_["n_tickets"] for bin_ in bins)
     for bin_ in bins:
         left, right = plot.x(bin_["from"]), plot.x(bin_["to"])
@@ -69,8 +71,7 @@ def reliability_diagram(bins: Sequence[Mapping[str, float]], *, name: str) -> Ht
         radius = 3 + 4 * math.sqrt(bin_["n_tickets"] / largest)
         drawn.append(_circle("point", plot.x(bin_["confidence"]), plot.y(bin_["accuracy"]), radius))
     drawn.append(plot.line("curve", [(bin_["confidence"], bin_["accuracy"]) for bin_ in bins]))
-    marks = [(value, f"{100 * value:.0f} %") for value in (0.0, 0.25, 0.5, 0.75, 1.0)]
-    drawn += plot.x_axis(marks, "confidence (bars: tickets in each bin)", at=base)
+    drawn += plot.x_axis(_QUARTER_MARKS, "confidence (bars: tickets in each bin)", at=base)
     spoken = "; ".join(
         f"confidence {100 * b['confidence']:.0f} %, right {100 * b['accuracy']:.0f} %, {b['n_tickets']:.0f} tickets"
         for b in bins
@@ -105,8 +106,7 @@ def precision_coverage_chart(
     if auto["precision"] is not None:
         drawn.append(_circle("mark", plot.x(auto["coverage"]), plot.y(auto["precision"]), 6))
         chosen = f"Chosen: {100 * auto['coverage']:.0f} % of tickets, {100 * auto['precision']:.1f} % of them right."
-    marks = [(value, f"{100 * value:.0f} %") for value in (0.0, 0.25, 0.5, 0.75, 1.0)]
-    drawn += plot.x_axis(marks, "share of tickets answered, most confident first", at=plot.bottom)
+    drawn += plot.x_axis(_QUARTER_MARKS, "share of tickets answered, most confident first", at=plot.bottom)
     spoken = f"{chosen} Answering every ticket: {100 * points[-1][1]:.1f} % right."
     return _picture(f"Precision against coverage of {name}", spoken, drawn)
 

@@ -30,4 +30,4 @@ class Findings:
     suspects: Mapping[str, Sequence[Suspect]]
     metadata: Mapping[str, Any]
     metrics: Mapping[str, Mapping[str, Any]]
-    show_examples: bool = True
+    show_examples: bool

@@ -31,7 +31,6 @@ _CHUNK_TICKETS = 20_000
 _CHUNK_PAIRS = 100_000
 _SEED = 20_010
 
-
 Key = TypeVar("Key", np.int64, np.uint64)
 
 

@@ -32,10 +32,11 @@ def hold_out(labels: Mapping[str, Sequence[str]], groups: NDArray[np.int64], *, 
 
     A label that is in one group alone stays in training. Raise ``OneGroupError`` when there are fewer than two groups.
     """
-    parts = _deal(strata(labels), groups, (1 - share, share), seed)
+    of_labels = strata(labels)
+    parts = _deal(of_labels, groups, (1 - share, share), seed)
     if len(set(parts.tolist())) == 1:
         # So few groups that proportion wants them all in training: the smallest that is not alone with a label goes.
-        parts[groups == _most_dispensable(strata(labels), groups)] = 1
+        parts[groups == _most_dispensable(of_labels, groups)] = 1
     if len(set(parts.tolist())) == 1:
         raise OneGroupError("all tickets are one group of similar texts, so none can be held out to measure on")
     return Split(np.flatnonzero(parts == 0), np.flatnonzero(parts == 1))
