@@ -21,6 +21,7 @@ from app.training.pipeline import TrainingOptions, train
 from app.training.report.promises import overlap_sentence
 from app.training.splitting.splits import OneGroupError
 from app.training.thresholds.costs import read_costs
+from app.training.thresholds.decide import Aims
 from data.generate_dataset import DEFAULT_ROWS, generate
 
 
@@ -52,8 +53,7 @@ def run(arguments: argparse.Namespace, settings: Settings, *, trained_at: str) -
         validation_split=settings.validation_split,
         seed=settings.random_seed,
         evaluate=settings.enable_eval,
-        target_precision=arguments.target_precision,
-        costs=costs,
+        aims=Aims(target_precision=arguments.target_precision, costs=costs),
         word_vectors=WordVectors.load(),
         show_examples=not arguments.no_examples,
         label_errors=arguments.label_errors,
@@ -95,10 +95,7 @@ def _tickets(arguments: argparse.Namespace, settings: Settings) -> Tickets:
     if arguments.group not in {None, GROUP_COLUMN}:
         raise InputError(f'--group: generated tickets have no column "{arguments.group}", only "{GROUP_COLUMN}"')
     generated = list(generate(arguments.rows or DEFAULT_ROWS, seed=settings.random_seed))
-    labels = {
-        "priority": [ticket.priority for ticket in generated],
-        "department": [ticket.department for ticket in generated],
-    }
+    labels = {head: [getattr(ticket, head) for ticket in generated] for head in ("priority", "department")}
     unknown = [head for head in arguments.targets or () if head not in labels]
     if unknown:
         raise InputError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from threadpoolctl import threadpool_limits
@@ -10,7 +9,7 @@ from threadpoolctl import threadpool_limits
 from app.models.classifier import TicketClassifier
 from app.training.files.version_files import version_files
 from app.training.fitting.fit import to_model_data
-from app.training.fitting.fits import choose_recipe, fit_all
+from app.training.fitting.fits import Progress, choose_recipe, fit_all
 from app.training.fitting.word_vectors import WordVectors
 from app.training.intake.label_numbers import number_labels
 from app.training.intake.labelled_tickets import Tickets
@@ -20,10 +19,7 @@ from app.training.measuring.separate_evaluation import evaluate_separately
 from app.training.report.findings import Findings
 from app.training.report.metadata import metadata_of
 from app.training.splitting.overlap import overlap_of_files, partition
-from app.training.thresholds.costs import HeadCosts
 from app.training.thresholds.decide import Aims, calibrated_heads, decide
-
-Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,12 +31,8 @@ class TrainingOptions:
     validation_split: float = 0.2
     seed: int = 42
     evaluate: bool = True
-    target_precision: float = 0.95
+    aims: Aims = field(default_factory=Aims)
     word_vectors: WordVectors | None = None
-    # By head; a head without costs gets thresholds for ``target_precision``.
-    costs: Mapping[str, HeadCosts] = field(default_factory=dict)
-    ambiguity_margin: float = 0.1
-    min_known_share: float = 0.5
     show_examples: bool = True
     label_errors: Method = "builtin"
 
@@ -75,13 +67,7 @@ def _train(
     chosen = choose_recipe(tickets, numbers, parts, vectors=options.word_vectors, seed=seed, progress=progress)
     fits = fit_all(chosen, tickets, parts, evaluate=options.evaluate, seed=seed, progress=progress)
 
-    aims = Aims(
-        target_precision=options.target_precision,
-        ambiguity_margin=options.ambiguity_margin,
-        min_known_share=options.min_known_share,
-        costs=options.costs,
-    )
-    decisions = decide(fits, numbers, parts.split, tickets.labels, aims)
+    decisions = decide(fits, numbers, parts.split, tickets.labels, options.aims)
     heads = calibrated_heads(fits, numbers, decisions)
     model = to_model_data(chosen.selection.features.features, fits.design.fitted, heads)
 
@@ -105,7 +91,7 @@ def _train(
             "version": options.version,
             "trained_at": options.trained_at,
             "seed": seed,
-            "target_precision": options.target_precision,
+            "target_precision": options.aims.target_precision,
         },
         metrics=metrics,
         show_examples=options.show_examples,

@@ -13,11 +13,9 @@ from app.models.decisions import OperatingPoint
 from app.models.model_data import MODEL_NAME
 from app.training.files.version_files import METRICS_NAME, json_bytes
 from app.training.measuring.evaluation import decisions_of
-from app.training.report.model_card import card_of
+from app.training.report.model_card import CARD_NAME, model_card
 from app.training.thresholds.confidence_counts import COUNTS_NAME, HeadCounts, counts_from_bytes
 from app.training.thresholds.operating_points import figures_of_points, points_for_precision
-
-CARD_NAME = "MODEL_CARD.md"
 
 # Head, label, and "auto" or "suggest" to the threshold; ``None`` takes it away.
 Change = Mapping[tuple[str, str, str], float | None]
@@ -64,7 +62,7 @@ def with_thresholds(
             of_head["operating_points"] = metrics[name]["operating_points"]
     metadata |= {"version": version, "trained_as": metadata.get("trained_as", metadata["version"])}
     files[MODEL_NAME], files[METRICS_NAME], files[METADATA_NAME] = map(json_bytes, (model, metrics, metadata))
-    files[CARD_NAME] = card_of(metadata, metrics).encode()
+    files[CARD_NAME] = model_card(metadata, metrics).encode()
     summary = _summary(before, after)
     for name, points in after.items():
         of_labels = figures_of_points(points, counts[name].out_of_fold)["operating_points_out_of_fold"]

@@ -18,8 +18,10 @@ from app.training.files.vectorizer import to_scikit_learn_union
 from app.training.fitting.design import FittedFeatures
 from app.training.fitting.fit import FittedHead, to_scikit_learn
 from app.training.fitting.fits import Chosen
-from app.training.report.documents import documents
+from app.training.measuring.label_errors import label_errors_csv
 from app.training.report.findings import Findings
+from app.training.report.model_card import CARD_NAME, model_card
+from app.training.report.report import render_report
 from app.training.thresholds.confidence_counts import COUNTS_NAME, counts_to_bytes
 from app.training.thresholds.decide import HeadDecisions
 
@@ -33,7 +35,7 @@ def version_files(
     heads: Sequence[FittedHead],
     decisions: Mapping[str, HeadDecisions],
 ) -> dict[str, bytes]:
-    """Return all files but the manifest."""
+    """Return all files but the manifest; the same findings give the same bytes, since no time of day is in them."""
     model = findings.model
     reference = reference_of(
         findings.tickets,
@@ -48,7 +50,9 @@ def version_files(
         **_joblib_files(fitted, heads),
         METADATA_NAME: json_bytes(findings.metadata),
         METRICS_NAME: json_bytes(findings.metrics),
-        **documents(findings),
+        "report.html": render_report(findings).encode(),
+        CARD_NAME: model_card(findings.metadata, findings.metrics).encode(),
+        "label_errors.csv": label_errors_csv(findings.suspects, findings.tickets, show_texts=findings.show_examples),
         COUNTS_NAME: counts_to_bytes({head: decided.counts for head, decided in decisions.items()}),
         REFERENCE_NAME: reference.to_bytes(),
         SELF_TEST_NAME: self_test_bytes(predict_proba, self_test_tickets(model)),

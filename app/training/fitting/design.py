@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +11,7 @@ from scipy.sparse import csr_matrix, diags, hstack
 
 from app.models.features import BlockSpec, FeatureSpec, char_ngrams, terms_of, words_of
 from app.training.intake.learnable_words import has_number, is_number, words_outside_addresses
-
-Indices = NDArray[np.int64]
+from app.training.splitting.splits import Indices
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,7 +38,7 @@ class FittedBlock:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FittedFeatures:
-    """The blocks, and the features ``X`` of the requested tickets in the order of the blocks."""
+    """The features of a model: those of one block after the other."""
 
     blocks: tuple[FittedBlock, ...]
     sublinear_tf: bool
@@ -160,17 +158,13 @@ class TermCounts:
         return BlockCounts(counted.block, counted.terms[kept], counted.counts[:, kept].tocsr(), counted.learnable[kept])
 
 
-class _Counted(NamedTuple):
-    terms: NDArray[np.str_]
-    counts: csr_matrix
-
-
 def takes_extra_words(block: BlockSpec) -> bool:
     """Say whether ``block`` holds single words of the whole ticket, which word vectors can teach a meaning."""
     return block.kind == "word" and block.smallest == 1
 
 
-def _counted(bags: Iterable[Iterable[str]]) -> _Counted:
+def _counted(bags: Iterable[Iterable[str]]) -> tuple[NDArray[np.str_], csr_matrix]:
+    """Return the terms of the bags, sorted, and how often each bag has each, ``(n_bags, n_terms)``."""
     numbers: dict[str, int] = {}
     indices: list[int] = []
     ends = [0]
@@ -184,4 +178,4 @@ def _counted(bags: Iterable[Iterable[str]]) -> _Counted:
     columns = position[np.array(indices, dtype=np.int64)] if indices else np.array([], dtype=np.int32)
     counts = csr_matrix((np.ones(len(columns)), columns, np.array(ends)), shape=(len(ends) - 1, len(terms)))
     counts.sum_duplicates()
-    return _Counted(terms[order], counts)
+    return terms[order], counts

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from app.training.fitting.design import Indices, TermCounts
+from app.training.fitting.design import TermCounts
 from app.training.fitting.fit import LinearHead
 from app.training.fitting.fitter import Design, Fitter
 from app.training.fitting.selection import Selection, Selector
@@ -17,7 +17,7 @@ from app.training.fitting.word_vectors import WordVectors
 from app.training.intake.label_numbers import LabelNumbers
 from app.training.intake.labelled_tickets import Tickets
 from app.training.splitting.overlap import Partition
-from app.training.splitting.splits import folds
+from app.training.splitting.splits import Indices, folds
 
 # With so few tickets, a term that only one of them has may still be the best that there is.
 _MOST_TICKETS_FOR_RARE_TERMS = 1_000

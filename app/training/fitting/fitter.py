@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from app.training.fitting.design import FittedFeatures, Indices, TermCounts
+from app.training.fitting.design import FittedFeatures, TermCounts
 from app.training.fitting.fit import LinearHead, fit_head
 from app.training.fitting.recipe import FeatureRecipe, HeadRecipe
 from app.training.fitting.softmax_regression import FINE
 from app.training.fitting.word_vectors import VectorBlock, WordVectors, vector_block
+from app.training.splitting.splits import Indices
 
 # A label that the training part lacks can never be predicted; no fitted logit comes near this one.
 UNSEEN_LABEL_LOGIT = -1e3

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from app.models.features import BlockSpec, FeatureSpec
-
-WORDS_AND_PAIRS = FeatureSpec((BlockSpec("word", 1, 2),))
+from app.models.features import FeatureSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,5 +30,5 @@ class FeatureRecipe:
     features whose blocks have length one; 0 for none.
     """
 
-    features: FeatureSpec = WORDS_AND_PAIRS
+    features: FeatureSpec
     word_vectors: float = 0.0

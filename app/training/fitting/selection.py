@@ -13,14 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.models.features import BlockSpec, FeatureSpec
-from app.training.fitting.design import Indices, TermCounts
+from app.training.fitting.design import TermCounts
 from app.training.fitting.fitter import Fitter
 from app.training.fitting.recipe import FeatureRecipe, HeadRecipe
 from app.training.fitting.scores import confusion, scores_of_counts
 from app.training.fitting.softmax_regression import COARSE
 from app.training.fitting.word_vectors import WordVectors
 from app.training.intake.label_numbers import LabelNumbers
-from app.training.splitting.splits import Split, folds
+from app.training.splitting.splits import Indices, Split, folds
 
 _N_FOLDS = 3
 # More tickets would tell finer differences apart, which are not worth their time; that grows with the labels, too.
@@ -109,13 +109,12 @@ class Selector:
 
     def _features(self, *, has_titles: bool) -> FeatureRecipe:
         chosen = FeatureRecipe(FeatureSpec(WORDS))
-        best = self._try_features("features", "words and pairs of words", chosen)
-        steps = [("characters", CHARACTERS), ("words of the title", TITLE if has_titles else None)]
-        for name, block in steps:
-            if block is not None:
-                candidate = replace(chosen, features=replace(chosen.features, blocks=(*chosen.features.blocks, block)))
-                worthwhile = _WORTHWHILE_CHARACTERS if block == CHARACTERS else _WORTHWHILE
-                chosen, best = self._better(name, chosen, best, candidate, worthwhile)
+        best = self._try_features("words and pairs of words", chosen)
+        with_characters = FeatureRecipe(FeatureSpec((*WORDS, CHARACTERS)))
+        chosen, best = self._better("characters", chosen, best, with_characters, _WORTHWHILE_CHARACTERS)
+        if has_titles:
+            with_title = FeatureRecipe(FeatureSpec((*chosen.features.blocks, TITLE)))
+            chosen, best = self._better("words of the title", chosen, best, with_title, _WORTHWHILE)
         if self._vectors is not None:
             chosen, best = self._better("word vectors", chosen, best, replace(chosen, word_vectors=1.0), _WORTHWHILE)
         return chosen
@@ -123,12 +122,12 @@ class Selector:
     def _better(
         self, name: str, chosen: FeatureRecipe, best: float, candidate: FeatureRecipe, worthwhile: float
     ) -> tuple[FeatureRecipe, float]:
-        score = self._try_features("features", f"and {name}", candidate, to_beat=best + worthwhile)
+        score = self._try_features(f"and {name}", candidate, to_beat=best + worthwhile)
         return (candidate, score) if score >= best + worthwhile else (chosen, best)
 
-    def _try_features(self, question: str, choice: str, recipe: FeatureRecipe, *, to_beat: float = 0.0) -> float:
+    def _try_features(self, choice: str, recipe: FeatureRecipe, *, to_beat: float = 0.0) -> float:
         score = self._mean_score(recipe, dict.fromkeys(self._truth, HeadRecipe()))
-        self._trials.append(Trial(None, question, choice, score, taken=score >= to_beat))
+        self._trials.append(Trial(None, "features", choice, score, taken=score >= to_beat))
         return score
 
     def _mean_score(self, features: FeatureRecipe, heads: Mapping[str, HeadRecipe]) -> float:

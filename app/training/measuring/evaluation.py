@@ -11,7 +11,9 @@ from scipy.stats import binomtest
 from sklearn.metrics import classification_report
 
 from app.models.decisions import OperatingPoint
+from app.models.features import words_of
 from app.training.fitting.scores import scores_of_counts
+from app.training.intake.labelled_tickets import Tickets
 from app.training.measuring.bootstrap import HeldOut, bootstrap_scores, interval
 from app.training.thresholds.calibration import N_BINS, bins_of, calibration_of
 from app.training.thresholds.confidence_counts import Counts, decided
@@ -86,6 +88,11 @@ def reliability_bins(probabilities: NDArray[np.float64], truth: NDArray[np.int64
         for number in range(N_BINS)
         if (bins == number).any()
     ]
+
+
+def lengths_in_words(tickets: Tickets) -> NDArray[np.int64]:
+    texts = zip(tickets.titles, tickets.descriptions, strict=True)
+    return np.array([len(words_of(*text).all) for text in texts], dtype=np.int64)
 
 
 def by_length(

@@ -21,7 +21,6 @@ from app.tickets.input_error import InputError
 from app.training.intake.labelled_tickets import Tickets
 
 Method = Literal["builtin", "cleanlab"]
-METHODS: tuple[Method, ...] = ("builtin", "cleanlab")
 
 # A spreadsheet would run a cell that begins like this.
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")

@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from app.training.fitting.fits import Chosen
 from app.training.intake.labelled_tickets import Tickets
 from app.training.measuring.bootstrap import HeldOut
-from app.training.measuring.evaluation import decisions_of, evaluate_head
+from app.training.measuring.evaluation import decisions_of, evaluate_head, lengths_in_words
 from app.training.measuring.label_errors import Method, Suspect, find_suspects
 from app.training.measuring.learning_curve import learning_curve
 from app.training.splitting.overlap import Partition, overlap_figures
@@ -35,11 +38,12 @@ def measure(
 ) -> Measures:
     """Measure on the validation part, from which nothing was chosen, where there are answers to it."""
     metrics, suspects = {}, {}
+    n_words = lengths_in_words(tickets)[parts.split.validation]
     for head, decided in decisions.items():
         calibration = {"temperature": decided.temperature, "before": decided.before, "after": decided.after}
         figures = {"recipe": chosen.figures(head), "calibration_out_of_fold": calibration}
         figures |= decided.thresholds.figures
-        figures |= _on_validation(head, parts, chosen, decided, seed=seed)
+        figures |= _on_validation(head, parts, chosen, decided, n_words=n_words, seed=seed)
         names = chosen.numbers.names[head]
         suspects[head] = find_suspects(decided.unseen, tickets.labels[head], names, method=method)
         figures["label_errors"] = {"n_suspects": len(suspects[head]), "method": method}
@@ -47,14 +51,22 @@ def measure(
     return Measures(metrics, suspects)
 
 
-def _on_validation(head: str, parts: Partition, chosen: Chosen, decided: HeadDecisions, *, seed: int) -> dict[str, Any]:
+def _on_validation(
+    head: str,
+    parts: Partition,
+    chosen: Chosen,
+    decided: HeadDecisions,
+    *,
+    n_words: NDArray[np.int64],
+    seed: int,
+) -> dict[str, Any]:
     if decided.counts.validation is None:
         return {}
     validation = parts.split.validation
     names, truth = chosen.numbers.names[head], chosen.numbers.truth[head][validation]
     probabilities = decided.unseen[validation]
     held_out = HeldOut(truth, parts.grouping.ids[validation], len(names))
-    figures = evaluate_head(probabilities, held_out, names, n_words=parts.n_words[validation], seed=seed)
+    figures = evaluate_head(probabilities, held_out, names, n_words=n_words, seed=seed)
     figures["decisions"] = decisions_of(decided.counts.validation, decided.policy.operating_points)
     figures["learning_curve"] = learning_curve(
         lambda some: chosen.logits(head, some, validation).argmax(axis=1),

@@ -7,15 +7,14 @@ from typing import Any
 import numpy as np
 
 from app.models.classifier import TicketClassifier
-from app.models.features import words_of
 from app.training.intake.labelled_tickets import Tickets
 from app.training.measuring.bootstrap import HeldOut
-from app.training.measuring.evaluation import evaluate_head
+from app.training.measuring.evaluation import evaluate_head, lengths_in_words
 
 
 def evaluate_separately(classifier: TicketClassifier, tickets: Tickets, seed: int) -> dict[str, dict[str, Any]]:
     """Return the figures of each head as plain JSON values."""
-    n_words = np.array([len(words_of(*text).all) for text in zip(tickets.titles, tickets.descriptions, strict=True)])
+    n_words = lengths_in_words(tickets)
     predicted = classifier.predict_proba(tickets.titles, tickets.descriptions)
     figures = {}
     for head, given in tickets.labels.items():

@@ -57,12 +57,13 @@ def table(caption: str, header: Sequence[str], rows: Sequence[Sequence[str]], *,
         for row in rows
     ]
     inside = element("table", element("caption", caption), element("thead", head), element("tbody", *body))
-    # Focusable, so that it can be scrolled from the keyboard.
-    return element(
-        "div",
-        inside,
-        attributes={"class": f"scroll {kind}".strip(), "tabindex": "0", "role": "region", "aria-label": caption},
-    )
+    return scrolled(inside, name=caption, kind=kind)
+
+
+def scrolled(inside: Html, *, name: str, kind: str = "") -> Html:
+    """Return ``inside`` in a box that can be focused, so that it can be scrolled from the keyboard."""
+    attributes = {"class": f"scroll {kind}".strip(), "tabindex": "0", "role": "region", "aria-label": name}
+    return element("div", inside, attributes=attributes)
 
 
 def cell(*children: str, attributes: Attributes = _NO_ATTRIBUTES) -> Cell:

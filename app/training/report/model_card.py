@@ -6,21 +6,16 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from app.training.report.findings import Findings
 from app.training.report.label_order import in_natural_order
 from app.training.report.promises import chosen_by, limits_of, overlap_sentence, promises_of
 
+CARD_NAME = "MODEL_CARD.md"
 # What Markdown or HTML could take for markup.
 _MARKUP = re.compile(r"([\\`*_\[\]<>#|~&])")
 
 
-def render_model_card(findings: Findings) -> str:
-    """Return the card as Markdown, after Mitchell et al. 2019; its numbers are those of ``metrics.json``."""
-    return card_of(findings.metadata, findings.metrics)
-
-
-def card_of(metadata: Mapping[str, Any], metrics: Mapping[str, Mapping[str, Any]]) -> str:
-    """Return the card of a version from ``model_metadata.json`` and ``metrics.json`` alone."""
+def model_card(metadata: Mapping[str, Any], metrics: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the card as Markdown, after Mitchell et al. 2019, from ``model_metadata.json`` and ``metrics.json``."""
     sections = [
         f"# Model card: ticket classifier {metadata['version']}",
         _intended_use(metrics),

@@ -78,8 +78,8 @@ def _auto_sentence(auto: Mapping[str, Any], target_precision: float | None) -> s
 
 def limits_of(head: str, figures: Mapping[str, Any], label_counts: Mapping[str, int]) -> list[str]:
     """Return sentences on what one head cannot promise; ``label_counts`` are of all tickets."""
-    sentences = [rare_label_note(head, label, n) for label, n in rare_labels(label_counts).items()]
-    rare = set(rare_labels(label_counts))
+    rare = rare_labels(label_counts)
+    sentences = [rare_label_note(head, label, n) for label, n in rare.items()]
     points = figures.get("operating_points", {})
     infeasible = [label for label, point in points.items() if point["auto"] is None and label not in rare]
     if infeasible and len(infeasible) == len(points) - len(rare):

@@ -9,7 +9,7 @@ import numpy as np
 
 from app.training.report.charts import heat_map, learning_curve_chart, precision_coverage_chart, reliability_diagram
 from app.training.report.findings import Findings
-from app.training.report.html import Html, cell, element, join, paragraph, table
+from app.training.report.html import Html, cell, element, join, paragraph, scrolled, table
 from app.training.report.label_order import in_natural_order
 from app.training.report.promises import overlap_sentence
 from app.training.report.terms import strongest_terms
@@ -108,12 +108,8 @@ def confusion(findings: Findings, head: str) -> Html:
     if len(labels) <= _MOST_LABELS_IN_A_TABLE:
         return join([title, _matrix(counts, labels, head)])
     picture = _figure(heat_map(counts, labels, name=head), "Rows are true labels; a dark diagonal is what to hope for.")
-    scrolled = element(
-        "div",
-        picture,
-        attributes={"class": "scroll wide", "tabindex": "0", "role": "region", "aria-label": "Confusion matrix"},
-    )
-    return join([title, _top_confusions(counts, labels), scrolled])
+    wide = scrolled(picture, name="Confusion matrix", kind="wide")
+    return join([title, _top_confusions(counts, labels), wide])
 
 
 def _matrix(counts: np.ndarray[Any, Any], labels: list[str], head: str) -> Html:

@@ -8,21 +8,18 @@ import numpy as np
 
 from app.models.model_data import ModelData
 
+_N_TERMS = 10
 _PREFIX = {"word": "", "title": "title: ", "char": "part: "}
 
 
-def strongest_terms(model: ModelData, head: str, *, n_terms: int = 10) -> Mapping[str, list[str]]:
+def strongest_terms(model: ModelData, head: str) -> Mapping[str, list[str]]:
     """Return the terms that raise each label's logit most above the mean of the labels, the strongest first.
 
     Words only, where the model counts words; parts of words say little to a reader.
     """
-    start = 0
-    columns = slice(0, 0)
-    labels: tuple[str, ...] = ()
-    for candidate in model.heads:
-        if candidate.name == head:
-            columns, labels = slice(start, start + len(candidate.labels)), candidate.labels
-        start += len(candidate.labels)
+    position = [candidate.name for candidate in model.heads].index(head)
+    labels = model.heads[position].labels
+    start = sum(len(before.labels) for before in model.heads[:position])
     kinds = [block.kind for block in model.features.blocks]
     names: list[str] = []
     rows: list[int] = []
@@ -32,9 +29,9 @@ def strongest_terms(model: ModelData, head: str, *, n_terms: int = 10) -> Mappin
             names += [f"{_PREFIX[kind]}{term}" for term in terms]
             rows += range(offset, offset + len(terms))
         offset += len(terms)
-    weights = model.weights[rows, columns].astype(np.float64)
+    weights = model.weights[rows, start : start + len(labels)].astype(np.float64)
     weights -= weights.mean(axis=1, keepdims=True)
-    strongest = np.argsort(-weights, axis=0, kind="stable")[:n_terms]
+    strongest = np.argsort(-weights, axis=0, kind="stable")[:_N_TERMS]
     return {
         label: [names[i] for i in strongest[:, column] if weights[i, column] > 0] for column, label in enumerate(labels)
     }

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from app.models.features import words_of
 from app.training.intake.labelled_tickets import Tickets
 from app.training.splitting.near_duplicates import (
     SIMILARITY,
@@ -43,7 +42,6 @@ class Partition:
     grouping: Grouping
     split: Split
     overlap: Overlap
-    n_words: NDArray[np.int64]
 
 
 def partition(tickets: Tickets, *, share: float, seed: int) -> Partition:
@@ -62,8 +60,7 @@ def partition(tickets: Tickets, *, share: float, seed: int) -> Partition:
             break
         split = Split(np.sort(np.append(split.train, split.validation[~stays])), split.validation[stays])
         found = overlap(tickets, shingles, split, grouping.similarity)
-    n_words = [len(words_of(*text).all) for text in _texts(tickets)]
-    return Partition(grouping, split, found, np.array(n_words, dtype=np.int64))
+    return Partition(grouping, split, found)
 
 
 def overlap_figures(found: Partition) -> dict[str, float | int]:
@@ -85,7 +82,8 @@ def overlap(tickets: Tickets, shingles: csr_matrix, split: Split, similarity: fl
     """
     step = max(1, -(-len(split.validation) // _MOST_CHECKED))
     checked = split.validation[::step]
-    same_text = _also_in_training([_plain(*ticket) for ticket in _texts(tickets)], split.train, checked)
+    texts = list(map(_plain, tickets.titles, tickets.descriptions))
+    same_text = _also_in_training(texts, split.train, checked)
     same_group = np.zeros(len(checked), dtype=bool)
     if tickets.groups is not None:
         same_group = _also_in_training(tickets.groups, split.train, checked)
@@ -120,10 +118,6 @@ def overlap_of_files(training: Tickets, evaluation: Tickets) -> dict[str, int]:
         "texts": found.n_same_text,
         "near_duplicates": len(found.torn) - found.n_same_text,
     }
-
-
-def _texts(tickets: Tickets) -> zip[tuple[str, str]]:
-    return zip(tickets.titles, tickets.descriptions, strict=True)
 
 
 def _plain(title: str, description: str) -> str:

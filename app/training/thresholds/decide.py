@@ -21,14 +21,16 @@ from app.training.thresholds.confidence_counts import Answered, HeadCounts
 from app.training.thresholds.costs import HeadCosts
 from app.training.thresholds.operating_points import Thresholds, choose
 
+# See ``DecisionPolicy``.
+_AMBIGUITY_MARGIN = 0.1
+_MIN_KNOWN_SHARE = 0.5
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Aims:
     """What thresholds are chosen for; a head without ``costs`` gets those for ``target_precision``."""
 
-    target_precision: float
-    ambiguity_margin: float
-    min_known_share: float
+    target_precision: float = 0.95
     costs: Mapping[str, HeadCosts] = field(default_factory=dict)
 
 
@@ -84,7 +86,7 @@ def _decide_head(
     unseen = np.full((len(numbers.truth[head]), len(names)), np.nan)
     unseen[split.train] = after
     thresholds = choose(
-        Answered.of(after, truth, ambiguity_margin=aims.ambiguity_margin),
+        Answered.of(after, truth, ambiguity_margin=_AMBIGUITY_MARGIN),
         names,
         target_precision=aims.target_precision,
         costs=aims.costs.get(head),
@@ -94,13 +96,13 @@ def _decide_head(
     if head in fits.validation:
         unseen[split.validation] = softmax(fits.validation[head] / temperature)
         answered = Answered.of(
-            unseen[split.validation], numbers.truth[head][split.validation], ambiguity_margin=aims.ambiguity_margin
+            unseen[split.validation], numbers.truth[head][split.validation], ambiguity_margin=_AMBIGUITY_MARGIN
         )
         of_validation = answered.counts(names)
     return HeadDecisions(
         temperature=temperature,
         thresholds=thresholds,
-        policy=DecisionPolicy(thresholds.points, aims.ambiguity_margin, aims.min_known_share),
+        policy=DecisionPolicy(thresholds.points, _AMBIGUITY_MARGIN, _MIN_KNOWN_SHARE),
         counts=HeadCounts(thresholds.counts, of_validation, left_to_review),
         before=calibration_of(before, truth),
         after=calibration_of(after, truth),
