@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
+
+from app.tickets.columns import choose_text_columns
+from app.tickets.table import read_table
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -59,9 +61,11 @@ class Figure:
 
 
 def read_tickets(path: Path) -> list[Ticket]:
-    """Read a CSV with the columns ``title`` and ``description``, or one of them; blank tickets are left out."""
-    with path.open(encoding="utf-8", newline="") as file:
-        tickets = [Ticket(row.get("title") or "", row.get("description") or "") for row in csv.DictReader(file)]
+    """Read the columns ``title`` and ``description`` of a file, or one of them; blank tickets are left out."""
+    table = read_table(path)
+    columns = choose_text_columns(table, {})
+    rows = (row.fields for row in table.rows([table.column(name) for name in columns.names]))
+    tickets = (Ticket(texts[0] if columns.title else "", texts[-1] if columns.description else "") for texts in rows)
     return [ticket for ticket in tickets if ticket.n_characters]
 
 

@@ -81,17 +81,13 @@ def find_column(table: Table, field: str, column_map: Mapping[str, str]) -> str 
 def _label_columns(table: Table, targets: Sequence[str] | None, column_map: Mapping[str, str]) -> dict[str, str]:
     if targets is None:
         # A column that --map names and the file lacks is a mistake, not a target to leave out.
-        mapped = [head for head in DEFAULT_TARGETS if head in column_map]
-        for head in mapped:
-            table.column(column_map[head])
-        found = [head for head in DEFAULT_TARGETS if head in mapped or table.find(head) is not None]
-        if not found:
-            raise InputError(
-                f'{table.path}, row 1: there is no column "priority" or "department"; '
-                f"the file has {listed(table.columns)}; name the columns to predict with --targets, or map them with "
-                f"{_guess(table, DEFAULT_TARGETS)}"
-            )
-        return {head: column_map.get(head, head) for head in found}
+        targets = [head for head in DEFAULT_TARGETS if head in column_map or table.find(head) is not None]
+    if not targets:
+        raise InputError(
+            f'{table.path}, row 1: there is no column "priority" or "department"; '
+            f"the file has {listed(table.columns)}; name the columns to predict with --targets, or map them with "
+            f"{_guess(table, DEFAULT_TARGETS)}"
+        )
     for head in targets:
         table.column(column_map.get(head, head))
         if not _HEAD_NAME.fullmatch(head):

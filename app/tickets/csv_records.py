@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
@@ -17,33 +16,25 @@ _QUOTED = re.compile(r'"[^"]*"')
 _EXCEL_DELIMITER = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class CsvHeader:
-    """The columns, as they are written there without the spaces around them, and what stands between them."""
-
-    columns: tuple[str, ...]
-    delimiter: str
-
-
-def csv_header(path: Path, text: TextIO) -> CsvHeader:
-    """Read the header; ``text`` is at its beginning."""
+def csv_header(path: Path, text: TextIO) -> tuple[tuple[str, ...], str]:
+    """Return the columns without the spaces around them, and the delimiter; ``text`` is at its beginning."""
     first = next(line for line in text if line.strip())
     text.seek(0)
     told = _EXCEL_DELIMITER.fullmatch(first)
     delimiter = told[1] if told else max(_DELIMITERS, key=_QUOTED.sub("", first).count)
     _, columns = next(_rows(path, text, delimiter))
-    return CsvHeader(tuple(name.strip() for name in columns), delimiter)
+    return tuple(name.strip() for name in columns), delimiter
 
 
-def csv_records(path: Path, text: TextIO, header: CsvHeader) -> Iterator[tuple[int, list[str]]]:
+def csv_records(path: Path, text: TextIO, columns: tuple[str, ...], delimiter: str) -> Iterator[tuple[int, list[str]]]:
     """Yield number and fields of each row after the header, which is row 1; blank rows count."""
-    rows = _rows(path, text, header.delimiter)
+    rows = _rows(path, text, delimiter)
     next(rows)
-    n_columns, first = len(header.columns), header.columns[0]
+    n_columns, first = len(columns), columns[0]
     for number, values in rows:
         if len(values) != n_columns:
             raise InputError(f"{path}, row {number}: {len(values)} fields, but the header has {n_columns} columns")
-        if values[0].strip() == first and tuple(value.strip() for value in values) == header.columns:
+        if values[0].strip() == first and tuple(value.strip() for value in values) == columns:
             raise InputError(f"{path}, row {number}: the header stands here again, as if it were a ticket")
         yield number, values
 

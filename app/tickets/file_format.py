@@ -27,10 +27,6 @@ class FileFormat(StrEnum):
     JSON_LINES = "jsonl"
     PARQUET = "parquet"
 
-    @property
-    def is_json(self) -> bool:
-        return self in {FileFormat.JSON_ARRAY, FileFormat.JSON_LINES}
-
 
 def format_of_file(path: Path) -> FileFormat:
     """Return the format of a file that exists; raise ``InputError`` for what cannot be read as tickets."""

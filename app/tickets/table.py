@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO, TypeAlias
 
-from app.tickets.csv_records import CsvHeader, csv_header, csv_records
+from app.tickets.csv_records import csv_header, csv_records
 from app.tickets.file_format import FileFormat, format_of_file
 from app.tickets.input_error import InputError, listed, quoted
 from app.tickets.json_records import JsonObject, json_array_records, json_line_records
@@ -108,7 +108,7 @@ class Table:
 
     def _text_records(self, text: TextIO) -> Iterator[tuple[int, list[str] | JsonObject]]:
         if self.format is FileFormat.CSV:
-            return csv_records(self.path, text, CsvHeader(self.columns, self.delimiter or ""))
+            return csv_records(self.path, text, self.columns, self.delimiter or "")
         return _json_records(self.path, self.format, text)
 
     def texts(self, chunk: Chunk, position: int) -> list[str]:
@@ -153,8 +153,8 @@ def read_table(path: Path) -> Table:
         return Table(path, file_format, parquet_columns(path), found.sha256)
     with path.open(encoding=found.encoding, newline="") as text:
         if file_format is FileFormat.CSV:
-            header = csv_header(path, text)
-            return Table(path, file_format, header.columns, found.sha256, found.encoding, header.delimiter)
+            columns, delimiter = csv_header(path, text)
+            return Table(path, file_format, columns, found.sha256, found.encoding, delimiter)
         names = dict.fromkeys(name for _, record in _json_records(path, file_format, text) for name in record)
     if not names:
         raise InputError(f"{path} has no tickets")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import codecs
 import csv
 import functools
+import itertools
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,7 +22,7 @@ from app.tickets.table import Chunk, Table, as_text
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_TICKETS_IN_ROW_GROUP = 65_536
+_MESSAGES_IN_ROW_GROUP = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +93,9 @@ class TableWriter:
             pa.ipc.open_stream(file) as stream,
             pq.ParquetWriter(output, stream.schema, compression="zstd") as writer,
         ):
-            waiting: list[pa.RecordBatch] = []
-            for batch in stream:
-                waiting.append(batch)
-                if sum(part.num_rows for part in waiting) >= _TICKETS_IN_ROW_GROUP:
-                    writer.write_table(pa.Table.from_batches(waiting))
-                    waiting = []
-            if waiting:
-                writer.write_table(pa.Table.from_batches(waiting))
+            batches = iter(stream)
+            while group := list(itertools.islice(batches, _MESSAGES_IN_ROW_GROUP)):
+                writer.write_table(pa.Table.from_batches(group))
 
     def _csv(self, rows: Iterable[Sequence[object]]) -> bytes:
         lines = _Lines()

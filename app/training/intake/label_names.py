@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from app.tickets.input_error import listed, quoted
 
@@ -27,11 +27,6 @@ class LabelNames:
             known = self._known[label] = self._wanted.get(key, label.strip())
         return known
 
-    def unused_notes(self, others: Mapping[str, LabelNames]) -> list[str]:
-        """Return a note on each mapping that met no label in any column."""
-        used = set().union(*(names.used for names in others.values()))
-        return [f'--label-map: no ticket has the label "{label}"' for label in self._wanted if label not in used]
-
     def joined(self, values: Sequence[str]) -> tuple[list[str], list[str]]:
         """Return the most frequent spelling of each label, the first of equals, and a note on each that had several."""
         counts = Counter(values)
@@ -48,6 +43,13 @@ class LabelNames:
                     f"column {quoted(self._column)}: the labels {listed(spellings)} were joined as {quoted(best)}"
                 )
         return [chosen[label] for label in values], notes
+
+
+def unused_notes(label_map: Mapping[str, str], columns: Iterable[LabelNames]) -> list[str]:
+    """Return a note on each mapping that met no label in any column."""
+    used = set().union(*(names.used for names in columns))
+    wanted = dict.fromkeys(map(folded, label_map))
+    return [f'--label-map: no ticket has the label "{label}"' for label in wanted if label not in used]
 
 
 def folded(label: str) -> str:

@@ -13,7 +13,7 @@ from app.tickets.input_error import InputError, quoted
 from app.tickets.table import Table, read_table
 from app.training.intake.blank_labels import BlankLabels
 from app.training.intake.duplicates import duplicate_notes
-from app.training.intake.label_names import LabelNames
+from app.training.intake.label_names import LabelNames, unused_notes
 from app.training.intake.rare_labels import rare_label_note, rare_labels
 
 _FEWEST_LABELS = 2
@@ -78,7 +78,7 @@ def read_tickets(path: Path, intake: Intake = Intake()) -> Tickets:
     if intake.for_training:
         for head, values in labels.items():
             _check_enough(table, rows.row_numbers, columns.labels[head], values)
-        notes += _notes_on_labels(labels)
+            notes += [rare_label_note(head, label, n) for label, n in rare_labels(values).items()]
         notes += duplicate_notes(zip(rows.titles, rows.descriptions, strict=True), labels, rows.row_numbers)
     return Tickets(
         titles=rows.titles,
@@ -106,6 +106,7 @@ class _Rows:
         self._n_blank = 0
         self._blank_labels = BlankLabels(tuple(columns.labels.values()))
         self._table = table
+        self._label_map = intake.label_map
         self._read(columns, intake)
 
     def _read(self, columns: Columns, intake: Intake) -> None:
@@ -154,15 +155,7 @@ class _Rows:
             notes.append(f"{self._n_blank} rows without title and description were left out")
         if self._blank_labels.n_tickets:
             notes.append(self._blank_labels.note())
-        return notes + list(
-            dict.fromkeys(note for names in self.names.values() for note in names.unused_notes(self.names))
-        )
-
-
-def _notes_on_labels(labels: Mapping[str, Sequence[str]]) -> list[str]:
-    return [
-        rare_label_note(head, label, n) for head, values in labels.items() for label, n in rare_labels(values).items()
-    ]
+        return [*notes, *unused_notes(self._label_map, self.names.values())]
 
 
 def _check_enough(table: Table, row_numbers: Sequence[int], column: str, values: Sequence[str]) -> None:
