@@ -81,7 +81,8 @@ def classify_in_order(chunks: Iterable[Chunk], job: Job, n_processes: int) -> Ge
         for chunk, connection in zip(itertools.chain(first, chunks), itertools.cycle(connections), strict=False):
             # The oldest busy one is the one whose turn it is.
             encoded = _receive(busy.popleft()) if len(busy) == n_processes else None
-            connection.send(chunk)
+            with _worker_errors():
+                connection.send(chunk)
             busy.append(connection)
             if encoded:
                 yield encoded
@@ -108,6 +109,15 @@ def _connections(job: Job, n_processes: int) -> Iterator[list[Connection]]:
         yield connections
 
 
+@contextmanager
+def _worker_errors() -> Iterator[None]:
+    # One that is killed while it waits shows when it is sent to, any other when its answer is read.
+    try:
+        yield
+    except (EOFError, ConnectionError) as error:
+        raise WorkerError("a worker process ended early; was it out of memory?") from error
+
+
 def _end(process: multiprocessing.context.SpawnProcess) -> None:
     process.join(_SECONDS_TO_END)
     if process.is_alive():
@@ -131,10 +141,8 @@ def _work(connection: Connection, job: Job) -> None:
 
 
 def _receive(connection: Connection) -> Encoded:
-    try:
+    with _worker_errors():
         answer = connection.recv()
-    except (EOFError, ConnectionResetError) as error:
-        raise WorkerError("a worker process ended early; was it out of memory?") from error
     if isinstance(answer, InputError):
         raise answer
     if not isinstance(answer, Encoded):

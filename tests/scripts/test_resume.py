@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -12,7 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from app.tickets.columns import choose_text_columns
+from app.tickets.table import Chunk, read_table
+from app.tickets.writing import TableWriter
 from scripts import bulk_classify
+from scripts.lib.classify_processes import Job, WorkerError, classify_in_order
+from scripts.lib.prediction_columns import prediction_columns
 from scripts.lib.resumable_output import Progress, ResumableOutput, ResumeError
 from tests.processes import ROOT, clean_environment
 
@@ -196,6 +202,26 @@ def test_a_lost_worker_ends_the_command_and_resume_completes_the_work(
 
     assert start_command(tickets, "-o", output, "--resume").finish()[0] == 0
     assert output.read_bytes() == whole.read_bytes()
+
+
+def test_a_worker_that_was_lost_while_it_waited_is_named_too(models_dir: Path, tmp_path: Path) -> None:
+    source = read_table(write_tickets(tmp_path / "tickets.csv", 3))
+    writer = TableWriter.choose(source, tmp_path / "output.csv", prediction_columns(["priority", "department"]))
+    job = Job(next(models_dir.glob("v*")), choose_text_columns(source, {}), writer)
+    others = set(multiprocessing.active_children())
+
+    def chunks() -> Iterator[Chunk]:
+        first, second, third = source.chunks(1)
+        yield first
+        yield second
+        # Two have work now, and the third is about to be sent some.
+        for worker in set(multiprocessing.active_children()) - others:
+            worker.kill()
+            worker.join()
+        yield third
+
+    with pytest.raises(WorkerError, match="a worker process ended early"):
+        list(classify_in_order(chunks(), job, 3))
 
 
 def test_ctrl_c_says_how_to_go_on(many_tickets: Path, tmp_path: Path, start_command: StartCommand) -> None:
