@@ -102,7 +102,11 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         help="the file's name for title or description, such as title=Subject; repeatable",
     )
-    parser.add_argument("--excel", action="store_true", help="begin CSV with the mark by which Excel knows UTF-8")
+    parser.add_argument(
+        "--excel",
+        action="store_true",
+        help="CSV for Excel: the mark by which it knows UTF-8, and an apostrophe before what it would run as a formula",
+    )
     parser.add_argument("--resume", action="store_true", help="go on with a run that was stopped")
     parser.add_argument(
         "--checkpoint-seconds", metavar="S", type=_seconds, default=1.0, help="work that a kill may cost, default 1"

@@ -23,6 +23,13 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _MESSAGES_IN_ROW_GROUP = 64
+# A spreadsheet would run a cell that begins like this.
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+
+def inert(cell: str) -> str:
+    """Return a cell with an apostrophe before what a spreadsheet would take for a formula."""
+    return f"'{cell}" if cell.startswith(_FORMULA_STARTS) else cell
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +37,7 @@ class TableWriter:
     """Writes the records of ``source``, each followed by values for the columns ``added``.
 
     ``added``: names to ``str``, ``float`` or ``bool``. ``for_excel`` begins CSV with the mark by which Excel
-    knows UTF-8.
+    knows UTF-8, and makes cells inert.
     """
 
     source: Table
@@ -98,6 +105,8 @@ class TableWriter:
                 writer.write_table(pa.Table.from_batches(group))
 
     def _csv(self, rows: Iterable[Sequence[object]]) -> bytes:
+        if self.for_excel:
+            rows = ([inert(cell) if isinstance(cell, str) else cell for cell in row] for row in rows)
         lines = _Lines()
         csv.writer(lines, delimiter=self.source.delimiter or ",", lineterminator="\r\n").writerows(rows)
         return "".join(lines).encode("utf-8", "replace")

@@ -249,6 +249,19 @@ def test_csv_for_excel_begins_with_the_mark_of_utf_8(write_csv: WriteTickets, mo
     assert excel.read_bytes() == b"\xef\xbb\xbf" + plain.read_bytes()
 
 
+def test_csv_for_excel_has_no_cell_that_it_would_run(write_csv: WriteTickets, models_dir: Path, tmp_path: Path) -> None:
+    path = write_csv(["title", "=A1"], [["=HYPERLINK(1)", "a=b"], ["@SUM(1)", "-1"]])
+    plain, excel = tmp_path / "plain.csv", tmp_path / "excel.csv"
+    for output, options in ((plain, []), (excel, ["--excel"])):
+        assert bulk_classify.main([str(path), "-o", str(output), "--models-dir", str(models_dir), *options]) == 0
+
+    def cells(output: Path) -> list[list[str]]:
+        return [row[:2] for row in csv.reader(output.read_text(encoding="utf-8-sig").splitlines())]
+
+    assert cells(plain) == [["title", "=A1"], ["=HYPERLINK(1)", "a=b"], ["@SUM(1)", "-1"]]
+    assert cells(excel) == [["title", "'=A1"], ["'=HYPERLINK(1)", "a=b"], ["'@SUM(1)", "'-1"]]
+
+
 @pytest.mark.parametrize(
     ("options", "expected"),
     [

@@ -18,12 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.tickets.input_error import InputError
+from app.tickets.writing import inert
 from app.training.intake.labelled_tickets import Tickets
 
 Method = Literal["builtin", "cleanlab"]
 
-# A spreadsheet would run a cell that begins like this.
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 _COLUMNS = ("head", "given_label", "suggested_label", "given_probability", "suggested_probability")
 
 
@@ -96,13 +95,13 @@ def label_errors_csv(suspects: Mapping[str, Sequence[Suspect]], tickets: Tickets
             writer.writerow(
                 [
                     tickets.row_number(suspect.ticket),
-                    *(() if ids is None else (_inert(ids[suspect.ticket]),)),
+                    *(() if ids is None else (inert(ids[suspect.ticket]),)),
                     head,
-                    _inert(suspect.given),
-                    _inert(suspect.suggested),
+                    inert(suspect.given),
+                    inert(suspect.suggested),
                     f"{suspect.given_probability:.4f}",
                     f"{suspect.suggested_probability:.4f}",
-                    *map(_inert, texts),
+                    *map(inert, texts),
                 ]
             )
     return buffer.getvalue().encode("utf-8")
@@ -136,7 +135,3 @@ def _with_cleanlab(probabilities: NDArray[np.float64], own: NDArray[np.int64]) -
         n_jobs=1,
     )
     return np.asarray(found, dtype=np.int64)
-
-
-def _inert(cell: str) -> str:
-    return f"'{cell}" if cell.startswith(_FORMULA_STARTS) else cell
