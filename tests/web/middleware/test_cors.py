@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from app.errors import MALFORMED_REQUEST
 from app.serving.admission import Admission
 
 if TYPE_CHECKING:
@@ -103,3 +104,12 @@ def test_a_preflight_is_answered_while_no_more_tickets_are_taken(shared: Service
 
     assert (preflight.status_code, refused.status_code) == (200, 503)
     assert refused.headers["access-control-allow-origin"] == "https://desk.example"
+
+
+def test_what_the_server_refuses_can_be_read_by_an_allowed_page(shared: Service) -> None:
+    shared.state["refusal"] = MALFORMED_REQUEST
+
+    answer = shared.classify(headers={"Origin": "https://desk.example"})
+
+    assert (answer.status_code, answer.json()["error"]) == (400, MALFORMED_REQUEST.slug)
+    assert answer.headers["access-control-allow-origin"] == "https://desk.example"
