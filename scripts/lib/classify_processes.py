@@ -115,7 +115,9 @@ def _worker_errors() -> Iterator[None]:
     try:
         yield
     except (EOFError, ConnectionError) as error:
-        raise WorkerError("a worker process ended early; was it out of memory?") from error
+        # Its traceback would keep the pipe's buffers, with the chunk in them, longer than the pipe.
+        cause = error.with_traceback(None)
+        raise WorkerError("a worker process ended early; was it out of memory?") from cause
 
 
 def _end(process: multiprocessing.context.SpawnProcess) -> None:
