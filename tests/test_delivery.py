@@ -95,6 +95,7 @@ def test_the_image_installs_the_serving_locks_by_hash() -> None:
     assert re.findall(r"[\w/-]+\.(?:lock|txt)", install) == [
         "/tmp/requirements-serve.lock",  # noqa: S108 - a path inside the image
         "/tmp/requirements-redis.lock",  # noqa: S108
+        "/tmp/requirements-postgres.lock",  # noqa: S108
     ]
 
 
