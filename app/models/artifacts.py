@@ -24,6 +24,7 @@ from app.models.versions import VersionName
 MANIFEST_NAME = "manifest.json"
 MANIFEST_FORMAT = 1
 _MAX_MANIFEST_BYTES = 1 << 20
+_DIGEST_DIGITS = 12
 
 logger = logging.getLogger(__name__)
 
@@ -42,18 +43,22 @@ class FileEntry:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """The files of a version by name, without the manifest itself."""
+    """The files of a version by name, without the manifest itself, whose bytes are ``content``."""
 
     files: Mapping[str, FileEntry]
+    content: bytes
 
     @classmethod
     def of(cls, files: Mapping[str, bytes]) -> Manifest:
         entries = {name: FileEntry(hashlib.sha256(files[name]).hexdigest(), len(files[name])) for name in files}
-        return cls(MappingProxyType(entries))
+        document = {name: {"sha256": entry.sha256, "size": entry.size} for name, entry in sorted(entries.items())}
+        content = json.dumps({"format": MANIFEST_FORMAT, "files": document}, indent=2) + "\n"
+        return cls(MappingProxyType(entries), content.encode())
 
-    def to_json(self) -> bytes:
-        entries = {name: {"sha256": entry.sha256, "size": entry.size} for name, entry in sorted(self.files.items())}
-        return (json.dumps({"format": MANIFEST_FORMAT, "files": entries}, indent=2) + "\n").encode()
+    @property
+    def digest(self) -> str:
+        """Return what tells this version's files from any others, also of the same version."""
+        return hashlib.sha256(self.content).hexdigest()[:_DIGEST_DIGITS]
 
 
 # Gets a version's directory and the bytes of its manifest; raises ``ArtifactError`` when it does not trust them.
@@ -126,7 +131,7 @@ def read_manifest(directory: Path, check: ManifestCheck = trust_any_manifest) ->
     for name in files:
         if name == MANIFEST_NAME or name in {"", ".", ".."} or "/" in name or "\\" in name or "\0" in name:
             raise ArtifactError(f"{path} names the file {name!r}, which is not a plain name in this directory")
-    return Manifest(MappingProxyType(files))
+    return Manifest(MappingProxyType(files), content)
 
 
 def read_small(path: Path, *, max_bytes: int) -> bytes:
@@ -191,7 +196,7 @@ def write_version(directory: Path, files: Mapping[str, bytes], *, force: bool = 
         partial = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", suffix=PARTIAL_SUFFIX, dir=base_dir))
         try:
             partial.chmod(0o755)
-            for name, content in {**files, MANIFEST_NAME: Manifest.of(files).to_json()}.items():
+            for name, content in {**files, MANIFEST_NAME: Manifest.of(files).content}.items():
                 _write_durably(partial / name, content)
             _sync_directory(partial)
             put_in_place(partial, directory)

@@ -66,9 +66,18 @@ class HeadColumn:
 class TicketClassifier:
     """A model version in memory; every method may be called from any thread."""
 
-    def __init__(self, model: ModelData, metadata: Mapping[str, object], reference: Reference | None = None) -> None:
+    def __init__(
+        self,
+        model: ModelData,
+        metadata: Mapping[str, object],
+        reference: Reference | None = None,
+        *,
+        digest: str = "",
+    ) -> None:
         # What drift is measured against; versions of before it was stored have none.
         self.reference = reference
+        # That of the manifest; empty for a model that does not come from files.
+        self.digest = digest
         self.metadata = MappingProxyType(dict(metadata))
         self.version = str(metadata["version"])
         self.heads = tuple(head.name for head in model.heads)
@@ -89,7 +98,12 @@ class TicketClassifier:
         manifest = verify(directory, check_manifest, whole=False)
         try:
             metadata = json.loads(bytes(read_verified(directory, manifest, METADATA_NAME)))
-            classifier = cls(from_files(directory, manifest), metadata, read_reference(directory, manifest))
+            classifier = cls(
+                from_files(directory, manifest),
+                metadata,
+                read_reference(directory, manifest),
+                digest=manifest.digest,
+            )
         except (ValueError, TypeError, KeyError) as error:
             raise ArtifactError(f"{directory / METADATA_NAME} is not a model's metadata: {error}") from error
         check_self_test(

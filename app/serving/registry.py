@@ -42,6 +42,11 @@ class LoadedModel:
     version: str
     loaded_at: datetime
 
+    @property
+    def model_digest(self) -> str:
+        """Return what tells this model and its thresholds from others that have the same version."""
+        return self.classifier.digest
+
     @classmethod
     def load(cls, directory: Path, check_manifest: ManifestCheck = trust_any_manifest) -> LoadedModel:
         """Verify and load ``directory`` and predict once; raise ``ArtifactError`` when any of it fails."""

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gc
+import hashlib
 import logging
 import os
 import shutil
@@ -14,7 +15,7 @@ import pytest
 
 from app.errors import MODEL_REFUSED, ServiceError
 from app.models.versions import VersionName
-from app.serving.registry import ModelRegistry, ModelState, ReloadResult
+from app.serving.registry import LoadedModel, ModelRegistry, ModelState, ReloadResult
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,6 +44,18 @@ def test_a_pre_release_is_served_only_when_pinned(tmp_path: Path, write_model: W
         "1.0.0",
         "2.0.0-rc.1",
     ]
+
+
+def test_two_models_of_the_same_version_have_different_digests(tmp_path: Path, write_model: WriteModel) -> None:
+    directory = write_model(tmp_path, "1.0.0")
+    first = LoadedModel.load(directory)
+    of_manifest = hashlib.sha256((directory / "manifest.json").read_bytes()).hexdigest()
+    write_model(tmp_path, "1.0.0", {"priority": ("High", "Low")})
+    second = LoadedModel.load(directory)
+
+    assert first.model_digest == of_manifest[:12]
+    assert second.version == first.version
+    assert second.model_digest != first.model_digest
 
 
 @pytest.mark.parametrize("damage", ["flipped", "truncated", "missing", "extra", "no manifest"])
