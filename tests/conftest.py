@@ -24,6 +24,7 @@ from app.models.features import BlockSpec, FeatureSpec
 from app.models.model_data import Head, ModelData, to_files
 from app.models.self_test import SELF_TEST_NAME, self_test_bytes
 from tests.in_process import Service
+from tests.postgres import Postgres, missing
 from tests.processes import ROOT, STOP_SECONDS, ServiceProcess, clean_environment, free_port
 
 # How long an example takes depends on what else the machine does; tests of speed compare, and say so.
@@ -85,6 +86,26 @@ def models_dir(tmp_path_factory: pytest.TempPathFactory, write_model: WriteModel
     directory = tmp_path_factory.mktemp("models")
     write_model(directory, "1.0.0")
     return directory
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A cluster for all tests of this process, started by the first that asks; who breaks it mends it again."""
+    if (reason := missing()) is not None:
+        pytest.skip(reason)
+    with Postgres() as cluster:
+        yield cluster
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of an empty store: what is tested of a store holds in both databases."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'store.db'}"
+        return
+    cluster: Postgres = request.getfixturevalue("postgres")
+    with cluster.database() as url:
+        yield url
 
 
 StartService = Callable[..., Service]
