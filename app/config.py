@@ -11,7 +11,7 @@ import sys
 from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal, get_args, get_origin
 from urllib.parse import parse_qs, urlsplit
 
 from dotenv import dotenv_values
@@ -32,10 +32,13 @@ _MAX_QUOTED_CHARACTERS = 100
 _VERSION = re.compile(
     r"v?((?:0|[1-9]\d{0,8})(?:\.(?:0|[1-9]\d{0,8})){2}(?:-[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)?)", re.ASCII
 )
+_DATABASE_NAME = re.compile(r"/[^/]+")
 _DATABASE = re.compile(r"/?|/\d{1,5}", re.ASCII)
 # What a server with a certificate of its own authority needs; other options would change how failures are met.
 _REDIS_OPTIONS = frozenset({"ssl_ca_certs", "ssl_cert_reqs"})
 _ORIGINS_EXPECTED = "a list of origins such as https://desk.example.com, or *"
+# A name that is shown and stored, and the hash of the key that it belongs to.
+_REVIEWER_KEY = re.compile(r"([A-Za-z0-9._@-]{1,64}):([0-9A-Fa-f]{64})", re.ASCII)
 _SHA256_HEX = re.compile(r"[0-9a-f]{64}")
 _PEM_PUBLIC_KEY = b"-----BEGIN PUBLIC KEY-----"
 _MAX_KEY_BYTES = 1 << 16
@@ -99,12 +102,44 @@ class Settings(BaseSettings):
         (), description="SHA-256 hashes of keys for the routes that change something; empty: those are closed"
     )
 
+    reviewer_api_keys: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="name:hash of keys that open what shows tickets; the name is who reviews"
+    )
+    store_url: str = Field(
+        "sqlite:///var/classifier.db", description="where answers and judgements are kept; off: nowhere"
+    )
+    store_text: Literal["none", "review", "all"] = Field(
+        "review", description="of which tickets the text is kept: none, those that a person will look at, or all"
+    )
+    store_retention_days: int = Field(
+        90, ge=0, le=36_500, description="days until text is erased; predictions go after twice that; 0: never"
+    )
+    audit_share: float = Field(
+        0.05, ge=0, le=1, description="share of auto answers that a person is asked about, without seeing the answer"
+    )
+    promise_alpha: float = Field(
+        0.05,
+        ge=0.0001,
+        le=0.5,
+        description="chance with which a kept promise may be called broken, all labels together",
+    )
+    promise_keeper: Literal["act", "observe", "off"] = Field(
+        "act", description="act: labels whose promise is broken are not answered auto; observe: it is shown; off"
+    )
+
+    @property
+    def reviewers(self) -> dict[str, str]:
+        """The names of reviewers by the hash of their keys."""
+        return {key_hash: name for name, _, key_hash in (key.partition(":") for key in self.reviewer_api_keys)}
+
     @property
     def pinned_version(self) -> str | None:
         """The version to serve and no other, when ``MODEL_VERSION`` was set."""
         return self.model_version if "model_version" in self.model_fields_set else None
 
-    @field_validator("trusted_proxies", "cors_allow_origins", "api_keys", "admin_api_keys", mode="before")
+    @field_validator(
+        "trusted_proxies", "cors_allow_origins", "api_keys", "admin_api_keys", "reviewer_api_keys", mode="before"
+    )
     @classmethod
     def _split_list(cls, value: object) -> object:
         if not isinstance(value, str):
@@ -156,6 +191,25 @@ class Settings(BaseSettings):
             raise ValueError("needs the package redis: pip install -r requirements-redis.txt")
         return value
 
+    @field_validator("store_url")
+    @classmethod
+    def _check_store(cls, value: str) -> str:
+        if not _is_store_url(value):
+            raise ValueError("is none of sqlite:///FILE, postgresql://USER@HOST:PORT/NAME and off")
+        if value.startswith("postgresql:") and find_spec("psycopg") is None:
+            raise ValueError("needs the package psycopg: pip install -r requirements-postgres.txt")
+        return value
+
+    @field_validator("reviewer_api_keys")
+    @classmethod
+    def _check_reviewers(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        matches = [_REVIEWER_KEY.fullmatch(key) for key in value]
+        if None in matches:
+            raise ValueError(
+                "is not a list of name:hash, with names such as mia.w and SHA-256 hashes of 64 hexadecimal digits"
+            )
+        return tuple(f"{match[1]}:{match[2].lower()}" for match in matches if match)
+
     @field_validator("cors_allow_origins")
     @classmethod
     def _check_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -183,8 +237,24 @@ def _is_redis_url(value: str) -> bool:
     return is_known and is_address and bool(_DATABASE.fullmatch(parts.path)) and not parts.fragment
 
 
+def _is_store_url(value: str) -> bool:
+    if value == "off":
+        return True
+    try:
+        parts = urlsplit(value)
+        has_port = parts.port != 0
+    except ValueError:
+        return False
+    if parts.scheme == "sqlite":
+        # A file, with one slash more when its path begins at the root.
+        is_file = not parts.netloc and len(parts.path) > 1 and not parts.path.endswith("/")
+        return value.startswith("sqlite:///") and is_file and not parts.query and not parts.fragment
+    is_server = parts.scheme == "postgresql" and bool(parts.hostname) and has_port and not parts.fragment
+    return is_server and bool(_DATABASE_NAME.fullmatch(parts.path))
+
+
 # Quoting these would put a secret, or a part of one, into a log.
-_SECRET_FIELDS = frozenset({"api_keys", "admin_api_keys", "rate_limit_storage"})
+_SECRET_FIELDS = frozenset({"api_keys", "admin_api_keys", "reviewer_api_keys", "rate_limit_storage", "store_url"})
 
 
 def _describe_errors(error: ValidationError) -> str:
@@ -239,8 +309,8 @@ def _expectation(field: str, error_type: str, message: str) -> str:
         return f"is not {number} from {bounds['ge']} to {bounds['le']}"
     if info.annotation is bool:
         return "is neither true nor false"
-    if field == "log_level":
-        return f"is not one of {', '.join(get_args(LogLevel))}"
+    if get_origin(info.annotation) is Literal:
+        return f"is not one of {', '.join(get_args(info.annotation))}"
     if field == "trusted_proxies" and error_type != "value_error":
         return "is not a list of addresses or networks such as 10.0.0.0/8"
     if field == "cors_allow_origins" and error_type != "value_error":

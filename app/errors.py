@@ -82,6 +82,12 @@ INTERNAL_ERROR = ErrorKind("internal_error", 500, "The service failed; the log h
 MODEL_NOT_LOADED = ErrorKind("model_not_loaded", 503, "No model is loaded, so nothing can be classified.", 5)
 OVERLOADED = ErrorKind("overloaded", 503, "The service has as much work as it can do in time.", 1)
 DRAINING = ErrorKind("draining", 503, "The service is about to stop; another replica should be asked.", 1)
+STORE_UNAVAILABLE = ErrorKind(
+    "store_unavailable", 503, "The store cannot be reached at the moment, so nothing was kept or looked up.", 5
+)
+STORE_OFF = ErrorKind(
+    "store_off", 503, "The service keeps nothing: STORE_URL is off, or its place cannot be written.", 300
+)
 SERVICE_UNAVAILABLE = ErrorKind("service_unavailable", 503, "The service cannot answer at the moment.", 1)
 
 # In the order above.

@@ -40,6 +40,8 @@ from app.web.middleware.request_context import RequestContextMiddleware
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
+    from app.store.store import Store
+
 EXEMPT_PATHS: Final = health.HEALTH_PATHS | {metrics.METRICS_PATH}
 PROTECTED_PATHS: Final = frozenset({CLASSIFY_PATH, BATCH_PATH, "/model/status", "/model/drift"})
 ADMIN_PATHS: Final = frozenset({model.ACTIVATE_PATH, model.RELOAD_PATH})
@@ -107,6 +109,7 @@ def _lifespan(
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
+        store = _store(settings)
         asyncio.get_running_loop().set_exception_handler(log_loop_error)
         registry = ModelRegistry(
             Path(settings.models_base_dir),
@@ -116,6 +119,8 @@ def _lifespan(
             on_reload=app_metrics.model_reloaded,
         )
         registry.load()
+        if store is not None:
+            await store.start()
         updates = ModelUpdates(registry)
         await updates.start()
         await limiter.start()
@@ -124,6 +129,7 @@ def _lifespan(
                 "registry": registry,
                 "model_updates": updates,
                 "metrics": app_metrics,
+                "store": store,
                 "drift": drift,
                 "joint_prediction": JointPrediction(app_metrics.scored),
                 "ticket_admission": Admission(
@@ -135,8 +141,23 @@ def _lifespan(
         finally:
             await limiter.close()
             await updates.close()
+            if store is not None:
+                await store.close()
 
     return lifespan
+
+
+def _store(settings: Settings) -> Store | None:
+    if settings.store_url == "off":
+        return None
+    # Only those who keep something need the packages, and wait for their import.
+    from app.store.database import Database  # noqa: PLC0415
+    from app.store.place import is_usable_by_default  # noqa: PLC0415
+    from app.store.store import Store  # noqa: PLC0415
+
+    if "store_url" not in settings.model_fields_set and not is_usable_by_default(settings.store_url):
+        return None
+    return Store(Database(settings.store_url))
 
 
 def _manifest_check(settings: Settings) -> ManifestCheck:

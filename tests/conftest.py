@@ -117,7 +117,12 @@ def start_service(models_dir: Path) -> Iterator[StartService]:
     with contextlib.ExitStack() as stack:
 
         def start(**settings: object) -> Service:
-            values = {"models_base_dir": str(models_dir), "rate_limit_requests": 1_000_000, **settings}
+            values = {
+                "models_base_dir": str(models_dir),
+                "rate_limit_requests": 1_000_000,
+                "store_url": "off",
+                **settings,
+            }
             return stack.enter_context(Service(Settings(_env_file=None, **values)))
 
         yield start
@@ -142,7 +147,7 @@ def start_process(tmp_path: Path, models_dir: Path) -> Iterator[StartProcess]:
         port = free_port()
         log_path = tmp_path / f"service-{len(started)}.log"
         environment = clean_environment(
-            **{"MODELS_BASE_DIR": str(models_dir), "RATE_LIMIT_REQUESTS": "1000000", **variables}
+            **{"MODELS_BASE_DIR": str(models_dir), "RATE_LIMIT_REQUESTS": "1000000", "STORE_URL": "off", **variables}
         )
         with log_path.open("wb") as log:
             process = subprocess.Popen(

@@ -25,7 +25,14 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 ROOT = Path(__file__).resolve().parent.parent
-NAMES = ("requirements-serve", "requirements-redis", "requirements-postgres", "requirements-signing", "requirements", "requirements-dev")
+NAMES = (
+    "requirements-serve",
+    "requirements-redis",
+    "requirements-postgres",
+    "requirements-signing",
+    "requirements",
+    "requirements-dev",
+)
 PYTHONS = ("3.11.0", "3.11.9", "3.12.0", "3.13.0")
 
 

@@ -13,7 +13,14 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 ROOT = Path(__file__).resolve().parent.parent
-NAMES = ("requirements-serve", "requirements-redis", "requirements-postgres", "requirements-signing", "requirements", "requirements-dev")
+NAMES = (
+    "requirements-serve",
+    "requirements-redis",
+    "requirements-postgres",
+    "requirements-signing",
+    "requirements",
+    "requirements-dev",
+)
 TRAINING_ONLY = {"joblib", "locust", "pandas", "pyarrow", "scikit-learn", "scipy"}
 
 

@@ -1,0 +1,191 @@
+"""The tables, the same on SQLite and Postgres; ``migrations`` makes them, and a test compares the two.
+
+Times are milliseconds since 1970. Ids of predictions, feedback and events are UUIDs version 7 as text, so that their
+order is that of time. Feedback and promise events are only ever added to. What may change afterwards is the mark
+``taken_back_ms``, texts, which are erased, and the review queue, which is work in progress and not a record.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    Text,
+    text,
+)
+
+# Names for everything, because SQLite can only change a constraint that has one.
+metadata: Final = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+_UUID: Final = String(36)
+# What only Postgres bounds; callers' fields have these bounds already.
+_NAME: Final = String(200)
+
+# One row for each answer. ``model_digest`` tells apart two models of the same version.
+predictions: Final = Table(
+    "predictions",
+    metadata,
+    Column("prediction_id", _UUID, primary_key=True),
+    Column("ticket_id", String(128)),
+    Column("received_ms", BigInteger, nullable=False),
+    Column("model_version", _NAME, nullable=False),
+    Column("model_digest", String(12), nullable=False),
+    Column("is_audit", Boolean, nullable=False),
+    # The chance with which a person is asked about an answer like this: 1, or AUDIT_SHARE where all heads say ``auto``.
+    Column("asked_chance", Float, nullable=False),
+    # Kept as STORE_TEXT says, and erased as STORE_RETENTION_DAYS says.
+    Column("title", Text),
+    Column("description", Text),
+    Column("customer_email", Text),
+    Index(None, "ticket_id", "received_ms"),
+    Index(None, "received_ms"),
+    Index(
+        "ix_predictions_audits",
+        "model_digest",
+        "received_ms",
+        sqlite_where=text("is_audit"),
+        postgresql_where=text("is_audit"),
+    ),
+)
+
+# What each head said of a prediction, after a withdrawn promise has had its say.
+answers: Final = Table(
+    "answers",
+    metadata,
+    Column("prediction_id", _UUID, ForeignKey("predictions.prediction_id", ondelete="CASCADE"), nullable=False),
+    Column("head", _NAME, nullable=False),
+    Column("label", _NAME, nullable=False),
+    Column("confidence", Float, nullable=False),
+    Column("decision", String(8), nullable=False),
+    # As in the answer: JSON arrays.
+    Column("reasons", Text, nullable=False),
+    Column("alternatives", Text, nullable=False),
+    PrimaryKeyConstraint("prediction_id", "head"),
+    CheckConstraint("decision IN ('auto', 'suggest', 'review')", name="decision"),
+)
+
+# How many answers there were; kept when the answers themselves are gone, and quick to sum.
+answer_counts: Final = Table(
+    "answer_counts",
+    metadata,
+    # Days since 1970, in UTC.
+    Column("day", Integer, nullable=False),
+    Column("model_version", _NAME, nullable=False),
+    Column("model_digest", String(12), nullable=False),
+    Column("head", _NAME, nullable=False),
+    Column("label", _NAME, nullable=False),
+    Column("decision", String(8), nullable=False),
+    Column("n_answers", BigInteger, nullable=False),
+    PrimaryKeyConstraint("model_digest", "day", "head", "label", "decision", "model_version"),
+)
+
+# Tickets that a person should look at. A row is there until the ticket is judged; then it is closed.
+review_items: Final = Table(
+    "review_items",
+    metadata,
+    Column("prediction_id", _UUID, ForeignKey("predictions.prediction_id", ondelete="CASCADE"), primary_key=True),
+    # The queue's order, lowest first: how often the ticket was skipped, less what a judgement of it is expected to be
+    # worth, from 0 to 1; docs/feedback.md says how that is computed.
+    Column("rank", Float, nullable=False),
+    Column("is_open", Boolean, nullable=False),
+    Column("reviewer", _NAME),
+    Column("leased_until_ms", BigInteger, nullable=False),
+    Index(
+        "ix_review_items_open",
+        "rank",
+        "prediction_id",
+        sqlite_where=text("is_open"),
+        postgresql_where=text("is_open"),
+    ),
+)
+
+# What people said; a row is never changed but for its mark, its text and its e-mail address.
+feedback: Final = Table(
+    "feedback",
+    metadata,
+    Column("feedback_id", _UUID, primary_key=True),
+    # Not a foreign key: judgements outlive predictions.
+    Column("prediction_id", _UUID),
+    Column("ticket_id", String(128)),
+    Column("received_ms", BigInteger, nullable=False),
+    Column("source", String(16), nullable=False),
+    Column("reviewer", _NAME),
+    Column("taken_back_ms", BigInteger),
+    # The text that came along, or that of the prediction.
+    Column("title", Text),
+    Column("description", Text),
+    # A repetition under the same key gets the answer of the first.
+    Column("idempotency_key", String(255), unique=True),
+    Column("body_sha256", String(64)),
+    CheckConstraint("source IN ('review', 'helpdesk', 'api')", name="source"),
+    Index(None, "prediction_id"),
+    Index(None, "ticket_id"),
+    Index(None, "received_ms"),
+)
+
+# One row for each head that a feedback judges, with what the service had answered then, which outlives the prediction.
+judgements: Final = Table(
+    "judgements",
+    metadata,
+    Column("feedback_id", _UUID, ForeignKey("feedback.feedback_id", ondelete="CASCADE"), nullable=False),
+    Column("head", _NAME, nullable=False),
+    Column("label", _NAME, nullable=False),
+    # Null without a prediction.
+    Column("predicted_label", _NAME),
+    Column("predicted_decision", String(8)),
+    Column("model_version", _NAME),
+    Column("model_digest", String(12)),
+    Column("is_audit", Boolean, nullable=False),
+    # That of the prediction; null when it was not in the queue.
+    Column("asked_chance", Float),
+    PrimaryKeyConstraint("feedback_id", "head"),
+    Index(
+        "ix_judgements_audits",
+        "model_digest",
+        "head",
+        "feedback_id",
+        sqlite_where=text("is_audit"),
+        postgresql_where=text("is_audit"),
+    ),
+)
+
+# Every change of a promise's state; the latest of a head and label is what holds.
+promise_events: Final = Table(
+    "promise_events",
+    metadata,
+    Column("event_id", _UUID, primary_key=True),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("model_version", _NAME, nullable=False),
+    Column("model_digest", String(12), nullable=False),
+    Column("head", _NAME, nullable=False),
+    # Empty: the head as a whole.
+    Column("label", _NAME, nullable=False),
+    Column("state", String(8), nullable=False),
+    # Judgements of before a reset count no more.
+    Column("is_reset", Boolean, nullable=False),
+    Column("n_audited", Integer, nullable=False),
+    Column("n_right", Integer, nullable=False),
+    Column("e_value", Float, nullable=False),
+    CheckConstraint("state IN ('unproven', 'kept', 'broken')", name="state"),
+    Index(None, "model_digest", "head", "label", "event_id"),
+)

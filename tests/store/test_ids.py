@@ -1,0 +1,33 @@
+"""Ids are UUIDs version 7 that rise, whatever the threads and the clock do."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+
+from app.store.ids import milliseconds_of, new_id
+
+
+def test_an_id_is_a_uuid_version_7_of_now() -> None:
+    before = time.time_ns() // 1_000_000
+
+    identifier = new_id()
+
+    parsed = uuid.UUID(identifier)
+    assert str(parsed) == identifier
+    assert (parsed.version, parsed.variant) == (7, uuid.RFC_4122)
+    assert before <= milliseconds_of(identifier) <= time.time_ns() // 1_000_000 + 10
+
+
+def test_ten_thousand_ids_made_in_a_row_rise() -> None:
+    made = [new_id() for _ in range(10_000)]
+
+    assert made == sorted(set(made))
+
+
+def test_ids_made_in_several_threads_differ() -> None:
+    with ThreadPoolExecutor(8) as threads:
+        made = list(threads.map(lambda _: new_id(), range(20_000)))
+
+    assert len(set(made)) == 20_000

@@ -1,0 +1,83 @@
+"""The store of a process: there soon after the start, lost and found again, and never waited for without end."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from app.store.database import Database, StoreUnavailableError
+from app.store.store import Store
+
+
+def count_tables(database: Database) -> int:
+    with database.reading() as connection:
+        return int(connection.execute(text("SELECT count(*) FROM sqlite_master WHERE type = 'table'")).scalar_one())
+
+
+def test_a_store_makes_its_tables_and_answers(tmp_path: Path) -> None:
+    async def scenario() -> tuple[str, int]:
+        store = Store(Database(f"sqlite:///{tmp_path}/store.db"))
+        await store.start(seconds=30)
+        try:
+            return store.status, await store.run(count_tables)
+        finally:
+            await store.close()
+
+    status, n_tables = asyncio.run(scenario())
+    assert status == "sqlite"
+    assert n_tables == 8
+
+
+def test_a_store_whose_directory_comes_later_is_found(tmp_path: Path) -> None:
+    async def scenario() -> tuple[str, int]:
+        store = Store(Database(f"sqlite:///{tmp_path}/later/store.db"))
+        await store.start(seconds=0.1)
+        status = store.status
+        with pytest.raises(StoreUnavailableError):
+            await store.run(count_tables)
+        (tmp_path / "later").mkdir()
+        async with asyncio.timeout(30):
+            while not store.is_reachable:  # noqa: ASYNC110 - other threads find it
+                await asyncio.sleep(0.05)
+        try:
+            return status, await store.run(count_tables)
+        finally:
+            await store.close()
+
+    assert asyncio.run(scenario()) == ("unreachable", 8)
+
+
+def test_a_database_that_hangs_is_not_waited_for(tmp_path: Path) -> None:
+    going_on = threading.Event()
+
+    async def scenario() -> None:
+        store = Store(Database(f"sqlite:///{tmp_path}/store.db"))
+        await store.start(seconds=30)
+        try:
+            with pytest.raises(StoreUnavailableError, match=r"did not answer within 0\.1 s"):
+                await store.run(lambda _: going_on.wait(60), seconds=0.1)
+            assert store.status == "unreachable"
+        finally:
+            going_on.set()
+            await store.close()
+
+    asyncio.run(scenario())
+
+
+def test_an_error_of_the_work_itself_does_not_lose_the_store(tmp_path: Path) -> None:
+    def fail(_: Database) -> None:
+        raise ValueError("of the work")
+
+    async def scenario() -> str:
+        store = Store(Database(f"sqlite:///{tmp_path}/store.db"))
+        await store.start(seconds=30)
+        with pytest.raises(ValueError, match="of the work"):
+            await store.run(fail)
+        await store.close()
+        return store.status
+
+    assert asyncio.run(scenario()) == "sqlite"
