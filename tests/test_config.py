@@ -137,6 +137,22 @@ def test_proxies_are_addresses_and_networks(monkeypatch: pytest.MonkeyPatch) -> 
     )
 
 
+@pytest.mark.parametrize(
+    "url",
+    ["off", "sqlite:///var/a.db", "sqlite:////srv/a.db", "postgresql://mia:secret@db:5432/tickets?sslmode=require"],
+)
+def test_a_store_is_a_file_a_server_or_off(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("STORE_URL", url)
+
+    assert load_settings().store_url == url
+
+
+def test_a_reviewer_may_have_two_keys_while_one_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REVIEWER_API_KEYS", f"mia.w:{KEY_HASHES[0].upper()}, mia.w:{KEY_HASHES[1]}")
+
+    assert load_settings().reviewers == dict.fromkeys(KEY_HASHES, "mia.w")
+
+
 def test_log_levels_are_case_insensitive(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOG_LEVEL", "warning")
 
@@ -158,6 +174,11 @@ MALFORMED = {
     "MAX_BODY_BYTES": ["0", "64k", "16777217"],
     "LOG_LEVEL": ["verbose", "10"],
     "STRUCTURED_LOGS": ["json"],
+    "STORE_TEXT": ["some", "Review"],
+    "STORE_RETENTION_DAYS": ["-1", "90d"],
+    "AUDIT_SHARE": ["-0.1", "1.1", "5%", "nan"],
+    "PROMISE_ALPHA": ["0", "0.6"],
+    "PROMISE_KEEPER": ["on"],
     "CORS_ALLOW_ORIGINS": ["desk.example.com", "https://a.example/path", "javascript:x", "[1]"],
 }
 
@@ -184,6 +205,13 @@ def test_a_malformed_setting_ends_the_start_with_one_line_that_quotes_it(
         ("API_KEYS", f"{KEY_HASHES[0]},canary"),
         ("RATE_LIMIT_STORAGE", "memcached://:canary@host"),
         ("RATE_LIMIT_STORAGE", "redis://:canary@host:99999"),
+        ("REVIEWER_API_KEYS", "canary"),
+        ("REVIEWER_API_KEYS", f"mia canary:{KEY_HASHES[0]}"),
+        ("STORE_URL", "mysql://canary:canary@host/name"),
+        ("STORE_URL", "sqlite://canary.db"),
+        ("STORE_URL", "sqlite:///var/"),
+        ("STORE_URL", "postgresql://canary:canary@host:99999/name"),
+        ("STORE_URL", "postgresql://canary:canary@host"),
     ],
 )
 def test_a_malformed_secret_is_named_but_not_quoted(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -44,13 +46,14 @@ class DaemonThreads:
         self._waiting.put_nowait(run)
         return future
 
-    def close(self) -> None:
-        """Let each thread end when its work is done, without waiting for that."""
-        for _ in self._threads:
-            try:
+    def close(self, *, seconds: float) -> None:
+        """Let the threads end when all work is done, and wait so long for that at most."""
+        deadline = time.monotonic() + seconds
+        with suppress(queue.Full):
+            for _ in self._threads:
                 self._waiting.put_nowait(None)
-            except queue.Full:
-                return
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
 
     def _work(self) -> None:
         while (run := self._waiting.get()) is not None:

@@ -26,6 +26,7 @@ Result = TypeVar("Result")
 
 _LOOK_SECONDS: Final = 1.0
 _ANSWER_SECONDS: Final = 5.0
+_CLOSE_SECONDS: Final = 1.0
 _THREADS: Final = 4
 _MAX_WAITING: Final = 256
 
@@ -59,10 +60,11 @@ class Store:
         await asyncio.to_thread(self._reachable.wait, seconds)
 
     async def close(self) -> None:
-        """Let go of the database; what is under way in a thread ends there, or with the process."""
+        """Let go of the database; what is under way in a thread may end, or ends with the process."""
         self._closed = True
         self._lost.set()
-        self._threads.close()
+        await asyncio.to_thread(self._threads.close, seconds=_CLOSE_SECONDS)
+        self._database.close()
 
     def use(self, work: Callable[[Database], Result]) -> Result:
         """Return ``work(database)``, in this thread; raise ``StoreUnavailableError``, at once while it is lost."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,8 +21,10 @@ from tests.processes import ROOT
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Database:
-    return Database(f"sqlite:///{tmp_path}/store.db")
+def database(store_url: str) -> Iterator[Database]:
+    database = Database(store_url)
+    yield database
+    database.close()
 
 
 def test_the_migrations_make_what_the_tables_say(database: Database) -> None:
@@ -36,11 +39,11 @@ def test_the_code_knows_the_last_migration() -> None:
     assert ScriptDirectory(str(Path(migration.__file__).parent / "migrations")).get_heads() == [HEAD]
 
 
-def test_a_second_upgrade_changes_nothing_and_does_not_import_alembic(database: Database) -> None:
+def test_a_second_upgrade_changes_nothing_and_does_not_import_alembic(database: Database, store_url: str) -> None:
     upgrade(database)
     program = (
         "import sys; from app.store.database import Database; from app.store.migration import upgrade;"
-        f"print(upgrade(Database('sqlite:///{database.path}')), 'alembic' in sys.modules)"
+        f"print(upgrade(Database('{store_url}')), 'alembic' in sys.modules)"
     )
 
     run = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
@@ -48,10 +51,10 @@ def test_a_second_upgrade_changes_nothing_and_does_not_import_alembic(database: 
     assert run.stdout.split() == ["False", "False"]
 
 
-def test_of_six_processes_that_upgrade_at_once_one_does_it(database: Database) -> None:
+def test_of_six_processes_that_upgrade_at_once_one_does_it(store_url: str) -> None:
     program = (
         "from app.store.database import Database; from app.store.migration import upgrade;"
-        f"print(upgrade(Database('sqlite:///{database.path}')))"
+        f"print(upgrade(Database('{store_url}')))"
     )
 
     processes = [

@@ -7,7 +7,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import inspect
 
 from app.store.database import Database, StoreUnavailableError
 from app.store.store import Store
@@ -15,12 +15,12 @@ from app.store.store import Store
 
 def count_tables(database: Database) -> int:
     with database.reading() as connection:
-        return int(connection.execute(text("SELECT count(*) FROM sqlite_master WHERE type = 'table'")).scalar_one())
+        return len(inspect(connection).get_table_names())
 
 
-def test_a_store_makes_its_tables_and_answers(tmp_path: Path) -> None:
+def test_a_store_makes_its_tables_and_answers(store_url: str) -> None:
     async def scenario() -> tuple[str, int]:
-        store = Store(Database(f"sqlite:///{tmp_path}/store.db"))
+        store = Store(Database(store_url))
         await store.start(seconds=30)
         try:
             return store.status, await store.run(count_tables)
@@ -28,7 +28,7 @@ def test_a_store_makes_its_tables_and_answers(tmp_path: Path) -> None:
             await store.close()
 
     status, n_tables = asyncio.run(scenario())
-    assert status == "sqlite"
+    assert status == store_url.partition(":")[0]
     assert n_tables == 8
 
 
