@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -173,13 +174,14 @@ def _routes(settings: Settings) -> list[APIRoute]:
     classify = classify_routes(batch_max_tickets=settings.batch_max_tickets, needs_api_key=bool(settings.api_keys))
     routers = (health.router, version.router, model.router, metrics.router)
     others = [route for router in routers for route in router.routes if isinstance(route, APIRoute)]
-    heads = [
-        APIRoute(route.path, route.endpoint, methods=["HEAD"], include_in_schema=False)
-        for route in others
-        if "GET" in (route.methods or ())
-    ]
-    # In the order in which they are tried: the busiest first.
+    heads = [_head_of(route) for route in others if "GET" in (route.methods or ())]
     return [*classify, *others, *heads]
+
+
+def _head_of(route: APIRoute) -> APIRoute:
+    head = copy(route)
+    head.methods, head.include_in_schema = {"HEAD"}, False
+    return head
 
 
 def _middleware(

@@ -9,7 +9,7 @@ from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
-from app.errors import NOT_FOUND, ServiceError
+from app.errors import METHOD_NOT_ALLOWED, NOT_FOUND, ServiceError
 from app.metrics.service_metrics import UNMATCHED_ROUTE
 from app.web.api.direct_route import DirectRoute
 from app.web.error_handlers import response_to, send_error
@@ -22,18 +22,38 @@ if TYPE_CHECKING:
 
 
 class RouteTable:
-    """Which route a path belongs to, whatever the method; no path has parameters."""
+    """Which route a path belongs to, whatever the method: the one that is spelt like it, else the first that fits.
+
+    A route is named by its template, such as ``/feedback/{feedback_id}``, never by what was sent in its place.
+    """
 
     def __init__(self, routes: Iterable[BaseRoute]) -> None:
-        self._paths = frozenset(route.path for route in routes if isinstance(route, Route))
+        by_template = {route.path_format: route for route in routes if isinstance(route, Route)}
+        self._exact = frozenset(template for template, route in by_template.items() if not route.param_convertors)
+        # A dollar at the end of a pattern would let a line break pass; the whole path has to fit.
+        self._patterns = tuple(
+            (template, route.path_regex.fullmatch)
+            for template, route in by_template.items()
+            if template not in self._exact
+        )
 
     def match(self, scope: Scope) -> str:
-        """Return the route of a request, or ``UNMATCHED_ROUTE``; a server's ``--root-path`` is not part of it."""
+        """Return the route of a request, or ``UNMATCHED_ROUTE``; a server's ``--root-path`` is not part of it.
+
+        What a path has in the places of a template is put into ``scope["path_params"]``, and only then is that there.
+        """
         path: str = scope["path"]
         prefix: str = scope.get("root_path", "")
         if prefix and path.startswith(prefix) and path[len(prefix) : len(prefix) + 1] in {"", "/"}:
             path = path[len(prefix) :]
-        return path if path in self._paths else UNMATCHED_ROUTE
+        if path in self._exact:
+            return path
+        for template, fullmatch in self._patterns:
+            match = fullmatch(path)
+            if match is not None:
+                scope["path_params"] = match.groupdict()
+                return template
+        return UNMATCHED_ROUTE
 
 
 class Application(FastAPI):
@@ -55,28 +75,35 @@ class Application(FastAPI):
         await stack(scope, receive, send)
 
     def build_middleware_stack(self) -> ASGIApp:
-        """Return the user's middleware, around the direct routes and those of the framework."""
+        """Return the user's middleware, around the routes."""
         self._table = RouteTable(self.routes)
-        app: ASGIApp = Dispatch(self.routes, framework=AsyncExitStackMiddleware(self.router))
+        app: ASGIApp = Dispatch(self.routes)
         for layer, args, kwargs in reversed(self.user_middleware):
             app = layer(app, *args, **kwargs)
         return app
 
 
 class Dispatch:
-    """Hands requests to direct routes, and those for others to the framework; answers what either raises on purpose."""
+    """Hands a request to what answers its route and method; answers what that raises on purpose."""
 
-    def __init__(self, routes: Iterable[BaseRoute], *, framework: ASGIApp) -> None:
-        self._direct = {route.path: route.app for route in routes if isinstance(route, DirectRoute)}
-        self._framework = framework
+    def __init__(self, routes: Iterable[BaseRoute]) -> None:
+        self._methods: dict[str, dict[str, ASGIApp]] = {}
+        for route in routes:
+            if isinstance(route, Route):
+                app = route.app if isinstance(route, DirectRoute) else AsyncExitStackMiddleware(route.app)
+                methods = self._methods.setdefault(route.path_format, {})
+                methods.update(dict.fromkeys(route.methods or (), app))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        route = scope["state"]["route"]
-        if route is UNMATCHED_ROUTE:
+        methods = self._methods.get(scope["state"]["route"])
+        if methods is None:
             await send_error(scope, send, NOT_FOUND)
             return
-        direct = self._direct.get(route) if scope["method"] == "POST" else None
+        app = methods.get(scope["method"])
+        if app is None:
+            await send_error(scope, send, METHOD_NOT_ALLOWED, headers={"Allow": ", ".join(sorted(methods))})
+            return
         try:
-            await (direct or self._framework)(scope, receive, send)
+            await app(scope, receive, send)
         except (ServiceError, HTTPException) as error:
             await response_to(scope, error)(scope, receive, send)

@@ -32,16 +32,22 @@ JSON_BODY_ERRORS: Final = (
     VALIDATION_FAILED,
 )
 MAX_REPORTED_ERRORS: Final = 20
-UNKNOWN_FIELD: Final = "(unknown field)"
+UNKNOWN_FIELD: Final = FieldError("(unknown field)", "is not a field of this body")
 
 # pydantic's own sentences could change with its version, and some of them quote the input.
 _MESSAGES: Final = {
     "missing": "is required",
-    "extra_forbidden": "is not a field of this body",
     "string_type": "must be a string",
     "string_unicode": "must not contain lone surrogates",
     "string_too_long": "must have at most {max_length} characters",
     "string_pattern_mismatch": "must be an e-mail address",
+    "literal_error": "must be {expected}",
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_parsing_size": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than_equal": "must be at most {le}",
     "list_type": "must be an array",
     "too_long": "must have at most {max_length} items",
     "too_short": "must have at least {min_length} items",
@@ -137,17 +143,21 @@ def validate(content: object, model: type[Body]) -> Body:
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        details = error.errors(include_url=False, include_context=True, include_input=False)
-    errors = [_field_error(detail) for detail in details[:MAX_REPORTED_ERRORS]]
+        errors = field_errors(error, unknown=UNKNOWN_FIELD)
     raise ServiceError(VALIDATION_FAILED, errors=errors)
 
 
-def _field_error(detail: ErrorDetails) -> FieldError:
+def field_errors(error: ValidationError, *, unknown: FieldError) -> list[FieldError]:
+    """Return the first errors by their fields; a name that the caller made up is said to be ``unknown``."""
+    details = error.errors(include_url=False, include_context=True, include_input=False)
+    return [_field_error(detail, unknown) for detail in details[:MAX_REPORTED_ERRORS]]
+
+
+def _field_error(detail: ErrorDetails, unknown: FieldError) -> FieldError:
     kind = detail["type"]
     path: Sequence[int | str] = detail["loc"]
     if kind == "extra_forbidden":
-        # The last part is a name that the caller made up.
-        path = [*path[:-1], UNKNOWN_FIELD]
-    context = {name: value for name, value in detail.get("ctx", {}).items() if isinstance(value, int)}
-    message = _MESSAGES.get(kind, "is not valid").format_map(context)
+        return FieldError(".".join(str(part) for part in (*path[:-1], unknown.field)), unknown.message)
+    # What the sentences have places for are the model's own bounds and values.
+    message = _MESSAGES.get(kind, "is not valid").format_map(detail.get("ctx", {}))
     return FieldError(".".join(str(part) for part in path) or "(body)", message)

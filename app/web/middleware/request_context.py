@@ -101,7 +101,9 @@ class RequestContextMiddleware:
 
     def _record(self, scope: Scope, *, status: int, seconds: float) -> None:
         state = scope["state"]
-        path, method, error = scope["path"], scope["method"], state.get("error")
+        method, error = scope["method"], state.get("error")
+        # What stands in the places of a template may be the caller's own name for a ticket.
+        path = state["route"] if "path_params" in scope else scope["path"]
         self._request_log.completed(
             request_id=state["request_id"],
             method=method,
