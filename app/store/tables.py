@@ -66,6 +66,13 @@ predictions: Final = Table(
         sqlite_where=text("is_audit"),
         postgresql_where=text("is_audit"),
     ),
+    # What is left to erase, so that what was erased is not looked at again.
+    Index(
+        "ix_predictions_texts",
+        "received_ms",
+        sqlite_where=text("title IS NOT NULL"),
+        postgresql_where=text("title IS NOT NULL"),
+    ),
 )
 
 # What each head said of a prediction, after a withdrawn promise has had its say.
@@ -134,13 +141,30 @@ feedback: Final = Table(
     # The text that came along, or that of the prediction.
     Column("title", Text),
     Column("description", Text),
-    # A repetition under the same key gets the answer of the first.
-    Column("idempotency_key", String(255), unique=True),
+    # A hash of the caller and the caller's key. A repetition under the same key gets the answer of the first.
+    Column("idempotency_key", String(64), unique=True),
     Column("body_sha256", String(64)),
+    # When the text was sent for the first time, else the key; null when neither is kept.
+    Column("kept_since_ms", BigInteger),
     CheckConstraint("source IN ('review', 'helpdesk', 'api')", name="source"),
     Index(None, "prediction_id"),
     Index(None, "ticket_id"),
     Index(None, "received_ms"),
+    Index(
+        None,
+        "kept_since_ms",
+        sqlite_where=text("kept_since_ms IS NOT NULL"),
+        postgresql_where=text("kept_since_ms IS NOT NULL"),
+    ),
+)
+
+# Tickets whose text was erased: what a writer still had waiting then must not bring it back.
+erased_tickets: Final = Table(
+    "erased_tickets",
+    metadata,
+    Column("ticket_id", String(128), primary_key=True),
+    # Predictions of until then are kept without text, and not reviewed.
+    Column("erased_until_ms", BigInteger, nullable=False),
 )
 
 # One row for each head that a feedback judges, with what the service had answered then, which outlives the prediction.

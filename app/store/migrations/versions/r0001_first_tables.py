@@ -27,6 +27,12 @@ def upgrade() -> None:
         ),
     )
     op.create_table(
+        "erased_tickets",
+        sa.Column("ticket_id", sa.String(length=128), nullable=False),
+        sa.Column("erased_until_ms", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("ticket_id", name=op.f("pk_erased_tickets")),
+    )
+    op.create_table(
         "feedback",
         sa.Column("feedback_id", sa.String(length=36), nullable=False),
         sa.Column("prediction_id", sa.String(length=36), nullable=True),
@@ -37,11 +43,20 @@ def upgrade() -> None:
         sa.Column("taken_back_ms", sa.BigInteger(), nullable=True),
         sa.Column("title", sa.Text(), nullable=True),
         sa.Column("description", sa.Text(), nullable=True),
-        sa.Column("idempotency_key", sa.String(length=255), nullable=True),
+        sa.Column("idempotency_key", sa.String(length=64), nullable=True),
         sa.Column("body_sha256", sa.String(length=64), nullable=True),
+        sa.Column("kept_since_ms", sa.BigInteger(), nullable=True),
         sa.CheckConstraint("source IN ('review', 'helpdesk', 'api')", name=op.f("ck_feedback_source")),
         sa.PrimaryKeyConstraint("feedback_id", name=op.f("pk_feedback")),
         sa.UniqueConstraint("idempotency_key", name=op.f("uq_feedback_idempotency_key")),
+    )
+    op.create_index(
+        op.f("ix_feedback_kept_since_ms"),
+        "feedback",
+        ["kept_since_ms"],
+        unique=False,
+        sqlite_where=sa.text("kept_since_ms IS NOT NULL"),
+        postgresql_where=sa.text("kept_since_ms IS NOT NULL"),
     )
     op.create_index(op.f("ix_feedback_prediction_id"), "feedback", ["prediction_id"], unique=False)
     op.create_index(op.f("ix_feedback_received_ms"), "feedback", ["received_ms"], unique=False)
@@ -67,6 +82,14 @@ def upgrade() -> None:
         unique=False,
         sqlite_where=sa.text("is_audit"),
         postgresql_where=sa.text("is_audit"),
+    )
+    op.create_index(
+        "ix_predictions_texts",
+        "predictions",
+        ["received_ms"],
+        unique=False,
+        sqlite_where=sa.text("title IS NOT NULL"),
+        postgresql_where=sa.text("title IS NOT NULL"),
     )
     op.create_index(op.f("ix_predictions_received_ms"), "predictions", ["received_ms"], unique=False)
     op.create_index(
