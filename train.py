@@ -83,7 +83,7 @@ def parse_arguments(argv: Sequence[str] | None, settings: Settings) -> argparse.
     parser.add_argument(
         "--skip-blank-labels",
         action="store_true",
-        help="leave out tickets without a label, which are an error otherwise",
+        help="leave out tickets without any label, which are an error otherwise; one label of several is enough",
     )
     parser.add_argument("--no-examples", action="store_true", help="keep ticket text out of the report and the lists")
     parser.add_argument(

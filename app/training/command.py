@@ -32,11 +32,12 @@ def run(arguments: argparse.Namespace, settings: Settings, *, trained_at: str) -
     tickets = _tickets(arguments, settings)
     for note in tickets.notes:
         console.print(f"note: {note}", style="yellow", markup=False, highlight=False)
-    costs = {} if arguments.costs is None else read_costs(arguments.costs).of_heads(tickets.labels)
+    given_labels = tickets.given_labels()
+    costs = {} if arguments.costs is None else read_costs(arguments.costs).of_heads(given_labels)
     eval_tickets = None
     if arguments.eval_data is not None:
         # Labels that differ in case only are those that the model learned.
-        learned = {label: label for labels in tickets.labels.values() for label in labels}
+        learned = {label: label for labels in given_labels.values() for label in labels}
         eval_tickets = read_tickets(
             arguments.eval_data,
             Intake(

@@ -67,7 +67,7 @@ def _train(
     chosen = choose_recipe(tickets, numbers, parts, vectors=options.word_vectors, seed=seed, progress=progress)
     fits = fit_all(chosen, tickets, parts, evaluate=options.evaluate, seed=seed, progress=progress)
 
-    decisions = decide(fits, numbers, parts.split, tickets.labels, options.aims)
+    decisions = decide(fits, numbers, parts.split, tickets.given_labels(), options.aims)
     heads = calibrated_heads(fits, numbers, decisions)
     model = to_model_data(chosen.selection.features.features, fits.design.fitted, heads)
 

@@ -42,7 +42,10 @@ def reference_of(
         text_length=histogram_of(np.array(lengths, dtype=np.float64)),
         unknown_share=histogram_of(shares),
         heads=MappingProxyType(
-            {head: _head_reference(sorted(set(labels)), unseen[head]) for head, labels in tickets.labels.items()}
+            {
+                head: _head_reference(sorted(set(labels)), unseen[head])
+                for head, labels in tickets.given_labels().items()
+            }
         ),
     )
 

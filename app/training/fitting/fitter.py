@@ -33,7 +33,10 @@ class Design:
 
 
 class Fitter:
-    """Fits by one ``FeatureRecipe``; ``truth`` is always the label numbers of all tickets."""
+    """Fits by one ``FeatureRecipe``; ``truth`` is always the label numbers of all tickets, -1 where there is none.
+
+    What words weigh comes from every ticket; a head is fitted to those that have a label of it.
+    """
 
     def __init__(
         self, counts: TermCounts, recipe: FeatureRecipe, vectors: WordVectors | None, *, tolerance: float = FINE
@@ -74,7 +77,9 @@ class Fitter:
 
     def fit(self, design: Design, truth: NDArray[np.int64], n_labels: int, recipe: HeadRecipe) -> LinearHead:
         """Fit a head; ``truth`` is that of the tickets of ``design``."""
-        return fit_head(design.X, truth, n_labels, recipe, vectors=design.vectors, tolerance=self._tolerance)
+        has_label = truth >= 0
+        X = design.X if has_label.all() else design.X[np.flatnonzero(has_label)]
+        return fit_head(X, truth[has_label], n_labels, recipe, vectors=design.vectors, tolerance=self._tolerance)
 
     def score(
         self,
@@ -86,15 +91,16 @@ class Fitter:
         recipes: Mapping[str, HeadRecipe],
     ) -> dict[str, NDArray[np.float64]]:
         """Fit on ``train`` once for each of ``recipes``, and return their logits ``(n_others, n_labels)``."""
-        present = np.unique(truth[train])
-        if len(present) == 1:
+        of_train = truth[train]
+        present = np.unique(of_train[of_train >= 0])
+        if len(present) <= 1:
             # Nothing to fit: a few tickets, where one group had all of the other labels.
             logits = np.full((len(others), n_labels), UNSEEN_LABEL_LOGIT)
             logits[:, present] = 0.0
             return dict.fromkeys(recipes, logits)
         design = self.design(train)
         X = self._counts.features(design.fitted, others)
-        numbers = np.searchsorted(present, truth[train])
+        numbers = np.where(of_train >= 0, np.searchsorted(present, of_train), -1)
         answers = {}
         for name, recipe in recipes.items():
             answers[name] = np.full((len(others), n_labels), UNSEEN_LABEL_LOGIT)

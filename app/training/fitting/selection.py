@@ -78,6 +78,7 @@ class Selector:
         progress: Callable[[str], None],
     ) -> None:
         self._counts = counts
+        self._numbers = numbers
         self._truth = numbers.truth
         self._n_labels = {head: len(names) for head, names in numbers.names.items()}
         self._groups = groups
@@ -91,7 +92,9 @@ class Selector:
         """Choose on ``tickets``, or on a part of them when they are many; ``labels`` are those of all tickets."""
         affordable = _MOST_LOGITS // max(self._n_labels.values())
         n_tickets = min(_MOST_TICKETS, max(_FEWEST_TICKETS, affordable))
-        some = np.sort(np.random.default_rng(seed).permutation(tickets)[:n_tickets])
+        shuffled = np.random.default_rng(seed).permutation(tickets)
+        # Of each head as many that have a label of it, which are the same tickets where all have one.
+        some = np.unique(np.concatenate([self._numbers.labelled(head, shuffled)[:n_tickets] for head in labels]))
         splits = list(
             folds(
                 {head: [values[i] for i in some] for head, values in labels.items()},
@@ -162,7 +165,8 @@ class Selector:
         return chosen
 
     def _is_balanced(self, head: str) -> bool:
-        counts = np.bincount(self._truth[head], minlength=self._n_labels[head])
+        truth = self._truth[head]
+        counts = np.bincount(truth[truth >= 0], minlength=self._n_labels[head])
         return bool(counts.max() <= _BALANCED_RATIO * counts.min())
 
     def _score(self, head: str, fitter: Fitter, recipes: Mapping[str, HeadRecipe]) -> dict[str, float]:
@@ -170,9 +174,10 @@ class Selector:
         truth, n_labels = self._truth[head], self._n_labels[head]
         counts = dict.fromkeys(recipes, np.zeros((n_labels, n_labels)))
         for split in self._splits:
-            logits = fitter.score(split.train, split.validation, truth=truth, n_labels=n_labels, recipes=recipes)
+            validation = self._numbers.labelled(head, split.validation)
+            logits = fitter.score(split.train, validation, truth=truth, n_labels=n_labels, recipes=recipes)
             for name, of_recipe in logits.items():
-                counts[name] = counts[name] + confusion(truth[split.validation], of_recipe.argmax(axis=1), n_labels)
+                counts[name] = counts[name] + confusion(truth[validation], of_recipe.argmax(axis=1), n_labels)
         scores = {}
         for name, of_name in counts.items():
             of_counts = scores_of_counts(of_name[np.newaxis])

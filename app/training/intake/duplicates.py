@@ -29,7 +29,9 @@ def duplicate_notes(
     named = ", ".join(str(row_numbers[i]) for i, _ in repeats[:_MOST_NAMED])
     notes = [f"{len(repeats):,} tickets repeat the text of an earlier one: row {named}{_more(len(repeats))}"]
     for head, values in labels.items():
-        contradictions = [(i, earlier) for i, earlier in repeats if values[i] != values[earlier]]
+        contradictions = [
+            (i, earlier) for i, earlier in repeats if values[i] and values[earlier] and values[i] != values[earlier]
+        ]
         if contradictions:
             pairs = "; ".join(
                 f"row {row_numbers[i]} {quoted(values[i])}, row {row_numbers[earlier]} {quoted(values[earlier])}"

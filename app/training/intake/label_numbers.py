@@ -11,15 +11,24 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LabelNumbers:
-    """``names`` of each head in order, and ``truth`` ``(n_tickets,)``: the position of each ticket's label in them."""
+    """``names`` of each head in order, and ``truth`` ``(n_tickets,)``: the position of each ticket's label in them.
+
+    Where a ticket has no label of the head, its ``truth`` is -1.
+    """
 
     names: Mapping[str, tuple[str, ...]]
     truth: Mapping[str, NDArray[np.int64]]
 
+    def labelled(self, head: str, tickets: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return those of ``tickets`` that have a label of ``head``, in the same order."""
+        return tickets[self.truth[head][tickets] >= 0]
+
 
 def number_labels(labels: Mapping[str, Sequence[str]]) -> LabelNumbers:
-    numbered = {head: np.unique(np.asarray(y, dtype=object), return_inverse=True) for head, y in labels.items()}
-    return LabelNumbers(
-        names={head: tuple(str(name) for name in names) for head, (names, _) in numbered.items()},
-        truth={head: truth for head, (_, truth) in numbered.items()},
-    )
+    """Return the numbers of the labels of each head; a blank one is none."""
+    names = {head: tuple(sorted(set(of_head) - {""})) for head, of_head in labels.items()}
+    truth = {}
+    for head, of_head in labels.items():
+        position = {"": -1, **{name: i for i, name in enumerate(names[head])}}
+        truth[head] = np.array([position[label] for label in of_head], dtype=np.int64)
+    return LabelNumbers(names, truth)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from app.tickets.columns import Columns, choose_columns
@@ -22,7 +22,7 @@ _FEWEST_TICKETS_A_LABEL = 2
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tickets:
-    """Labelled tickets, column by column; ``labels`` has one list a head.
+    """Labelled tickets, column by column; ``labels`` has one list a head, blank where a ticket has no label of it.
 
     ``groups`` names what must not be torn apart by a split, such as tickets about one situation; ``None`` where the
     file does not say. ``ids`` are the caller's own, as the file has them; ``None`` where no column was named for them.
@@ -42,6 +42,10 @@ class Tickets:
         """Return the row of a ticket in its file, counted from 1 with the header, as a spreadsheet does."""
         return ticket + 2 if self.row_numbers is None else self.row_numbers[ticket]
 
+    def given_labels(self) -> dict[str, list[str]]:
+        """Return the labels of each head, of the tickets that have one."""
+        return {head: [label for label in labels if label] for head, labels in self.labels.items()}
+
     def __len__(self) -> int:
         return len(self.titles)
 
@@ -54,7 +58,7 @@ class Intake:
     ``column_map``: our name to the file's, such as ``{"title": "Subject"}``; tickets have ids only where it names "id".
     ``label_map``: the file's label to ours.
     ``group``: the column whose values a split keeps together; ``None`` for ``GROUP_COLUMN``, if the file has it.
-    ``skip_blank_labels``: leave out tickets without a label, which are an error otherwise.
+    ``skip_blank_labels``: leave out tickets without any label, which are an error otherwise.
     ``for_training=False``: tickets to evaluate on, where one label, or a rare one, is no mistake.
     """
 
@@ -75,21 +79,25 @@ def read_tickets(path: Path, intake: Intake = Intake()) -> Tickets:
     for head, values in rows.labels.items():
         labels[head], spellings = rows.names[head].joined(values)
         notes += spellings
-    if intake.for_training:
-        for head, values in labels.items():
-            _check_enough(table, rows.row_numbers, columns.labels[head], values)
-            notes += [rare_label_note(head, label, n) for label, n in rare_labels(values).items()]
-        notes += duplicate_notes(zip(rows.titles, rows.descriptions, strict=True), labels, rows.row_numbers)
-    return Tickets(
+    tickets = Tickets(
         titles=rows.titles,
         descriptions=rows.descriptions,
         labels=labels,
         groups=rows.groups,
         sha256=table.sha256,
-        notes=tuple(notes),
+        notes=(),
         row_numbers=rows.row_numbers,
         ids=rows.ids,
     )
+    for head, given in tickets.given_labels().items():
+        if not given:
+            raise InputError(f"{path}, column {quoted(columns.labels[head])}: no ticket has a label")
+        if intake.for_training:
+            _check_enough(table, rows.row_numbers, columns.labels[head], labels[head])
+            notes += [rare_label_note(head, label, n) for label, n in rare_labels(given).items()]
+    if intake.for_training:
+        notes += duplicate_notes(zip(rows.titles, rows.descriptions, strict=True), labels, rows.row_numbers)
+    return replace(tickets, notes=tuple(notes))
 
 
 class _Rows:
@@ -121,7 +129,8 @@ class _Rows:
                 continue
             if not all(map(str.strip, labels)):
                 self._blank_labels.count(row.number, labels)
-                continue
+                if not any(map(str.strip, labels)):
+                    continue
             self.titles.append(texts[0] if columns.texts.title else "")
             self.descriptions.append(texts[-1] if columns.texts.description else "")
             for head, label in zip(columns.labels, labels, strict=True):
@@ -132,16 +141,16 @@ class _Rows:
             if self.ids is not None:
                 self.ids.append(row.fields[-1])
             self.row_numbers.append(row.number)
-        if self._blank_labels.n_tickets and not intake.skip_blank_labels:
+        if self._blank_labels.n_without and not intake.skip_blank_labels:
             raise InputError(self._blank_labels.complaint(self._table.path))
         if not self.titles:
             raise InputError(self._nothing_left())
 
     def _nothing_left(self) -> str:
-        n_rows = self._n_blank + self._blank_labels.n_tickets
+        n_rows = self._n_blank + self._blank_labels.n_without
         if n_rows == 0:
             return f"{self._table.path} has a header and no tickets"
-        if self._blank_labels.n_tickets == 0:
+        if self._blank_labels.n_without == 0:
             return f"{self._table.path} has {n_rows} rows, and none has a title or a description"
         return f"{self._table.path} has {n_rows} rows, and none has both text and labels"
 
@@ -153,17 +162,17 @@ class _Rows:
             notes.append(f"the file was read with {self._table.delimiter!r} between the columns")
         if self._n_blank:
             notes.append(f"{self._n_blank} rows without title and description were left out")
-        if self._blank_labels.n_tickets:
-            notes.append(self._blank_labels.note())
+        notes += self._blank_labels.notes()
         return [*notes, *unused_notes(self._label_map, self.names.values())]
 
 
 def _check_enough(table: Table, row_numbers: Sequence[int], column: str, values: Sequence[str]) -> None:
-    counts = Counter(values)
+    counts = Counter(filter(None, values))
     if len(counts) < _FEWEST_LABELS:
+        (only,) = counts
         raise InputError(
-            f"{table.path}, row {row_numbers[0]}, column {quoted(column)}: "
-            f"every ticket has the label {quoted(values[0])}; there is nothing to learn from fewer than two labels"
+            f"{table.path}, row {row_numbers[values.index(only)]}, column {quoted(column)}: "
+            f"every ticket has the label {quoted(only)}; there is nothing to learn from fewer than two labels"
         )
     rare = next((label for label, count in counts.items() if count < _FEWEST_TICKETS_A_LABEL), None)
     if rare is not None:

@@ -52,9 +52,10 @@ def find_suspects(
     """Return the suspects, the most certain first.
 
     ``probabilities`` ``(n_tickets, n_labels)`` come from models that did not see the ticket; tickets without any, NaN,
-    are not judged. ``labels`` is in the order of the columns.
+    and those whose ``given`` is blank are not judged. ``labels`` is in the order of the columns.
     """
-    tickets = np.flatnonzero(~np.isnan(probabilities).any(axis=1))
+    has_label = np.array(list(map(bool, given)), dtype=np.bool_)
+    tickets = np.flatnonzero(has_label & ~np.isnan(probabilities).any(axis=1))
     position = {label: i for i, label in enumerate(labels)}
     own = np.array([position[given[i]] for i in tickets.tolist()], dtype=np.int64)
     if not len(tickets):

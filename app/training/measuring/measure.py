@@ -36,9 +36,12 @@ def measure(
     method: Method,
     seed: int,
 ) -> Measures:
-    """Measure on the validation part, from which nothing was chosen, where there are answers to it."""
+    """Measure on the validation part, from which nothing was chosen, where there are answers to it.
+
+    Each head is measured on the tickets that have a label of it.
+    """
     metrics, suspects = {}, {}
-    n_words = lengths_in_words(tickets)[parts.split.validation]
+    n_words = lengths_in_words(tickets)
     for head, decided in decisions.items():
         calibration = {"temperature": decided.temperature, "before": decided.before, "after": decided.after}
         figures = {"recipe": chosen.figures(head), "calibration_out_of_fold": calibration}
@@ -62,15 +65,15 @@ def _on_validation(
 ) -> dict[str, Any]:
     if decided.counts.validation is None:
         return {}
-    validation = parts.split.validation
+    validation = chosen.numbers.labelled(head, parts.split.validation)
     names, truth = chosen.numbers.names[head], chosen.numbers.truth[head][validation]
     probabilities = decided.unseen[validation]
     held_out = HeldOut(truth, parts.grouping.ids[validation], len(names))
-    figures = evaluate_head(probabilities, held_out, names, n_words=n_words, seed=seed)
+    figures = evaluate_head(probabilities, held_out, names, n_words=n_words[validation], seed=seed)
     figures["decisions"] = decisions_of(decided.counts.validation, decided.policy.operating_points)
     figures["learning_curve"] = learning_curve(
         lambda some: chosen.logits(head, some, validation).argmax(axis=1),
-        parts.split.train,
+        chosen.numbers.labelled(head, parts.split.train),
         predicted=probabilities.argmax(axis=1),
         held_out=held_out,
         seed=seed,

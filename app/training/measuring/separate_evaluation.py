@@ -20,9 +20,11 @@ def evaluate_separately(classifier: TicketClassifier, tickets: Tickets, seed: in
     for head, given in tickets.labels.items():
         labels = classifier.labels(head)
         # What the model has no label for, it gets wrong.
-        labels += tuple(sorted(set(given) - set(labels)))
+        labels += tuple(sorted(set(given) - {*labels, ""}))
         probabilities = np.pad(predicted[head], ((0, 0), (0, len(labels) - predicted[head].shape[1])))
         position = {label: i for i, label in enumerate(labels)}
-        held_out = HeldOut(np.array([position[label] for label in given]), np.arange(len(tickets)), len(labels))
-        figures[head] = evaluate_head(probabilities, held_out, labels, n_words=n_words, seed=seed)
+        measured = np.array([i for i, label in enumerate(given) if label], dtype=np.int64)
+        truth = np.array([position[given[i]] for i in measured])
+        held_out = HeldOut(truth, np.arange(len(measured)), len(labels))
+        figures[head] = evaluate_head(probabilities[measured], held_out, labels, n_words=n_words[measured], seed=seed)
     return figures

@@ -31,3 +31,8 @@ class Findings:
     metadata: Mapping[str, Any]
     metrics: Mapping[str, Mapping[str, Any]]
     show_examples: bool
+
+    def measured_on(self, head: str) -> NDArray[np.int64]:
+        """Return the validation tickets that have a label of ``head``."""
+        given = self.tickets.labels[head]
+        return np.array([i for i in self.partition.split.validation.tolist() if given[i]], dtype=np.int64)

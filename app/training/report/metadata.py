@@ -26,7 +26,9 @@ def metadata_of(tickets: Tickets, parts: Partition, metrics: Mapping[str, Mappin
             "n_validation": len(parts.split.validation),
             "n_groups": int(parts.grouping.ids.max()) + 1,
         },
-        "label_distributions": {head: dict(sorted(Counter(labels).items())) for head, labels in tickets.labels.items()},
+        "label_distributions": {
+            head: dict(sorted(Counter(labels).items())) for head, labels in tickets.given_labels().items()
+        },
         **{
             f"{head}_macro_f1": metrics[head]["summary"]["macro_f1"] if "summary" in metrics[head] else None
             for head in tickets.labels

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.training.report.label_order import in_natural_order
-from app.training.report.promises import chosen_by, limits_of, overlap_sentence, promises_of
+from app.training.report.promises import chosen_by, limits_of, measured_sentence, overlap_sentence, promises_of
 
 CARD_NAME = "MODEL_CARD.md"
 # What Markdown or HTML could take for markup.
@@ -19,7 +19,7 @@ def model_card(metadata: Mapping[str, Any], metrics: Mapping[str, Mapping[str, A
     sections = [
         f"# Model card: ticket classifier {metadata['version']}",
         _intended_use(metrics),
-        _data(metadata),
+        _data(metadata, metrics),
         *(_head(head, figures, metadata) for head, figures in metrics.items()),
         _limits(),
         _reproduction(metadata),
@@ -38,19 +38,20 @@ def _intended_use(metrics: Mapping[str, Any]) -> str:
     )
 
 
-def _data(metadata: Mapping[str, Any]) -> str:
+def _data(metadata: Mapping[str, Any], metrics: Mapping[str, Mapping[str, Any]]) -> str:
     split = metadata["split"]
     opening = (
         f"{split['n_tickets']:,} tickets in {split['n_groups']:,} groups of similar ones; {split['n_train']:,} to "
         f"train and {split['n_validation']:,} to validate, whole groups on either side. The final model is fitted on "
         f"all of them. SHA-256 of the data: `{metadata['data_sha256']}`."
     )
+    by_head = [_plain(sentence)] if (sentence := measured_sentence(metrics, split["n_validation"])) else []
     tables = [
         _table([head, "tickets"], [[label, f"{counts[label]:,}"] for label in in_natural_order(counts)])
         for head, counts in metadata["label_distributions"].items()
     ]
     notes = [_bullets(metadata["notes"])] if metadata["notes"] else []
-    return "\n\n".join(["## Data", opening, *tables, *notes])
+    return "\n\n".join(["## Data", opening, *by_head, *tables, *notes])
 
 
 def _head(head: str, figures: Mapping[str, Any], metadata: Mapping[str, Any]) -> str:

@@ -44,6 +44,15 @@ def promises_of(figures: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def measured_sentence(metrics: Mapping[str, Mapping[str, Any]], n_validation: int) -> str:
+    """Return how many of the held-out tickets each head was measured on; nothing where all of them have every label."""
+    measured = {head: figures["n_tickets"] for head, figures in metrics.items() if "summary" in figures}
+    if all(n == n_validation for n in measured.values()):
+        return ""
+    counts = ", ".join(f'{n:,} for "{head}"' for head, n in measured.items())
+    return f"Each head was measured on those of them that have a label of it: {counts}."
+
+
 def overlap_sentence(overlap: Mapping[str, int]) -> str:
     """Return what an evaluation file has in common with the training file, its ``overlap`` in ``metrics.json``."""
     texts, near = overlap["texts"], overlap["near_duplicates"]

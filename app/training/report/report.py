@@ -7,7 +7,7 @@ from typing import Any
 
 from app.training.report.findings import Findings
 from app.training.report.html import Html, bullets, element, join, paragraph
-from app.training.report.promises import limits_of, promises_of
+from app.training.report.promises import limits_of, measured_sentence, promises_of
 from app.training.report.sections import (
     charts,
     confusion,
@@ -51,6 +51,7 @@ def _opening(findings: Findings) -> list[Html]:
         if findings.show_examples
         else "This page quotes no tickets; single words of them stand in the lists of terms."
     )
+    by_head = measured_sentence(findings.metrics, split["n_validation"])
     links = [element("a", head, attributes={"href": f"#head-{number}"}) for number, head in enumerate(findings.metrics)]
     return [
         paragraph(privacy, kind="warning"),
@@ -59,6 +60,7 @@ def _opening(findings: Findings) -> list[Html]:
             f"{split['n_validation']:,} tickets that were held out, group by group, from a model that learned from the "
             f"other {split['n_train']:,}; the model in this directory then learned from all of them."
         ),
+        *([paragraph(by_head)] if by_head else []),
         *(_promise(head, figures, findings) for head, figures in findings.metrics.items()),
         *(
             [element("h3", "What was found in the data"), bullets(notes)]

@@ -66,7 +66,7 @@ def key_figures(figures: Mapping[str, Any]) -> Html:
 
 def charts(findings: Findings, head: str) -> Html:
     figures = findings.metrics[head]
-    validation = findings.partition.split.validation
+    validation = findings.measured_on(head)
     probabilities = findings.unseen[head][validation]
     labels = sorted(figures["per_class"])
     truth = np.searchsorted(np.asarray(labels, dtype=object), [findings.tickets.labels[head][i] for i in validation])

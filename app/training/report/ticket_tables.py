@@ -14,7 +14,7 @@ _MOST_CHARACTERS = 400
 def confident_mistakes(findings: Findings, head: str) -> Html:
     """List the wrong validation answers with the highest confidence."""
     title = element("h3", "Wrong, and sure of it")
-    validation = findings.partition.split.validation
+    validation = findings.measured_on(head)
     probabilities = findings.unseen[head][validation]
     labels = sorted(findings.metrics[head]["per_class"])
     given = [findings.tickets.labels[head][i] for i in validation]

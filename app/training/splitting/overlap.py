@@ -48,7 +48,7 @@ def partition(tickets: Tickets, *, share: float, seed: int) -> Partition:
     """Hold out about ``share`` of the tickets so that nothing like them is in training.
 
     What the count finds torn apart all the same, because grouping is approximate, goes to the training side, group by
-    group, until the count finds nothing. Raise ``OneGroupError`` when all tickets are in one group.
+    group, until the count finds nothing. Raise ``OneGroupError`` when all tickets of a head are in one group.
     """
     shingles = shingles_of(tickets.titles, tickets.descriptions)
     grouping = group_near_duplicates(shingles, tickets.groups)
@@ -56,7 +56,8 @@ def partition(tickets: Tickets, *, share: float, seed: int) -> Partition:
     found = overlap(tickets, shingles, split, grouping.similarity)
     for _ in range(_ROUNDS):
         stays = ~np.isin(grouping.ids[split.validation], grouping.ids[found.torn])
-        if stays.all() or not stays.any():
+        remaining = split.validation[stays].tolist()
+        if stays.all() or not all(any(of_head[i] for i in remaining) for of_head in tickets.labels.values()):
             break
         split = Split(np.sort(np.append(split.train, split.validation[~stays])), split.validation[stays])
         found = overlap(tickets, shingles, split, grouping.similarity)

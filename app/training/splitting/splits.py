@@ -30,16 +30,25 @@ class Split:
 def hold_out(labels: Mapping[str, Sequence[str]], groups: NDArray[np.int64], *, share: float, seed: int) -> Split:
     """Hold out about ``share`` of the tickets, whole groups, with the labels of all heads in proportion.
 
-    A label that is in one group alone stays in training. Raise ``OneGroupError`` when there are fewer than two groups.
+    A label that is in one group alone stays in training. Blank labels are none; every head has tickets with a label on
+    either side. Raise ``OneGroupError`` when a head has them in fewer than two groups.
     """
     of_labels = strata(labels)
     parts = _deal(of_labels, groups, (1 - share, share), seed)
-    if len(set(parts.tolist())) == 1:
-        # So few groups that proportion wants them all in training: the smallest that is not alone with a label goes.
-        parts[groups == _most_dispensable(of_labels, groups)] = 1
-    if len(set(parts.tolist())) == 1:
-        raise OneGroupError("all tickets are one group of similar texts, so none can be held out to measure on")
+    labelled = {head: np.array(list(map(bool, of_head)), dtype=np.bool_) for head, of_head in labels.items()}
+    for has_label in labelled.values():
+        if _is_on_one_side(parts, has_label):
+            # So few groups that proportion wants them on one side: the smallest that is not alone with a label goes.
+            parts[groups == _most_dispensable(of_labels[has_label], groups[has_label])] ^= 1
+    for head, has_label in labelled.items():
+        if _is_on_one_side(parts, has_label):
+            which = "all tickets" if has_label.all() else f'all tickets with a label of "{head}"'
+            raise OneGroupError(f"{which} are one group of similar texts, so none can be held out to measure on")
     return Split(np.flatnonzero(parts == 0), np.flatnonzero(parts == 1))
+
+
+def _is_on_one_side(parts: NDArray[np.int64], has_label: NDArray[np.bool_]) -> bool:
+    return len(set(parts[has_label].tolist())) == 1
 
 
 def folds(
@@ -54,10 +63,15 @@ def folds(
 
 
 def strata(labels: Mapping[str, Sequence[str]]) -> NDArray[np.int64]:
-    """Return a number for each ticket's combination of labels; a rare combination falls back to its rarest label."""
+    """Return a number for each ticket's combination of labels; a rare combination falls back to its rarest label.
+
+    A blank label is one that other tickets have not: it is part of a combination, and the rarest only where all are.
+    """
     combinations = list(zip(*labels.values(), strict=True))
     frequency = Counter(combinations)
     label_frequency = [Counter(values) for values in labels.values()]
+    for of_head in label_frequency:
+        of_head[""] = len(combinations) + 1
     numbers: dict[object, int] = {}
 
     def stratum(combination: tuple[str, ...]) -> int:

@@ -13,8 +13,10 @@ N_BINS = 15
 def fit_temperature(logits: NDArray[np.float64], truth: NDArray[np.int64]) -> float:
     """Return the T that minimises the log loss of ``softmax(logits / T)`` (Guo et al. 2017, section 4.2).
 
-    ``logits`` ``(n_tickets, n_labels)`` must come from models that did not see the tickets.
+    ``logits`` ``(n_tickets, n_labels)`` must come from models that did not see the tickets; of no tickets, T is 1.
     """
+    if not len(truth):
+        return 1.0
 
     def log_loss(log_temperature: float) -> float:
         log_probabilities = log_softmax(logits / np.exp(log_temperature), axis=1)

@@ -54,7 +54,7 @@ class HeadDecisions:
 def decide(
     fits: Fits, numbers: LabelNumbers, split: Split, labels: Mapping[str, Sequence[str]], aims: Aims
 ) -> dict[str, HeadDecisions]:
-    """Calibrate and set thresholds on the out-of-fold logits alone; ``labels`` are those of all tickets."""
+    """Calibrate and set thresholds on the out-of-fold logits alone; ``labels`` are those that tickets have."""
     return {head: _decide_head(head, fits, numbers, split, tuple(rare_labels(labels[head])), aims) for head in labels}
 
 
@@ -77,14 +77,16 @@ def calibrated_heads(
 def _decide_head(
     head: str, fits: Fits, numbers: LabelNumbers, split: Split, left_to_review: tuple[str, ...], aims: Aims
 ) -> HeadDecisions:
-    names, logits = numbers.names[head], fits.out_of_fold[head]
-    truth = numbers.truth[head][split.train]
+    names = numbers.names[head]
+    train, validation = numbers.labelled(head, split.train), numbers.labelled(head, split.validation)
+    truth = numbers.truth[head][train]
+    logits = fits.out_of_fold[head][np.searchsorted(split.train, train)]
     # A ticket whose label the fold could not know says nothing about confidence in the labels that it knew.
     known = logits[np.arange(len(truth)), truth] > UNSEEN_LABEL_LOGIT
     temperature = fit_temperature(logits[known], truth[known])
-    before, after = softmax(logits), softmax(logits / temperature)
     unseen = np.full((len(numbers.truth[head]), len(names)), np.nan)
-    unseen[split.train] = after
+    unseen[split.train] = softmax(fits.out_of_fold[head] / temperature)
+    before, after = softmax(logits), unseen[train]
     thresholds = choose(
         Answered.of(after, truth, ambiguity_margin=_AMBIGUITY_MARGIN),
         names,
@@ -95,9 +97,7 @@ def _decide_head(
     of_validation = None
     if head in fits.validation:
         unseen[split.validation] = softmax(fits.validation[head] / temperature)
-        answered = Answered.of(
-            unseen[split.validation], numbers.truth[head][split.validation], ambiguity_margin=_AMBIGUITY_MARGIN
-        )
+        answered = Answered.of(unseen[validation], numbers.truth[head][validation], ambiguity_margin=_AMBIGUITY_MARGIN)
         of_validation = answered.counts(names)
     return HeadDecisions(
         temperature=temperature,

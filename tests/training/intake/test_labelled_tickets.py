@@ -257,24 +257,58 @@ def test_tickets_without_a_label_can_be_left_out(tmp_path: Path) -> None:
     tickets = read_tickets(path, Intake(skip_blank_labels=True))
     assert len(tickets) == 5
     assert tickets.row_number(4) == 7
-    assert '1 rows with a blank label were left out: 1 in column "priority", first in row 6' in tickets.notes
+    assert "1 rows without any label were left out, first row 6" in tickets.notes
 
 
-def test_every_blank_label_is_counted_column_by_column(tmp_path: Path) -> None:
+def test_a_ticket_with_one_label_of_two_counts_for_that_one(tmp_path: Path) -> None:
     path = tmp_path / "export.csv"
-    path.write_text("title,priority,department\na,High,x\nb,,x\nc,Low,\nd,, \ne,High,y\nf,Low,x\ng,,y\nh,Low,y\n")
+    path.write_text("title,priority,department\na,High,x\nb,,x\nc,Low,\ne,High,y\nf,Low,x\ng, ,y\nh,Low,y\n")
+
+    tickets = read_tickets(path)
+
+    assert tickets.labels == {
+        "priority": ["High", "", "Low", "High", "Low", "", "Low"],
+        "department": ["x", "x", "", "y", "x", "y", "y"],
+    }
+    assert tickets.given_labels()["department"] == ["x", "x", "y", "x", "y", "y"]
+    assert (
+        '2 tickets have no label in column "priority", first in row 3: they count for the other labels only'
+    ) in tickets.notes
+
+
+def test_tickets_without_any_label_are_counted_and_the_first_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "export.csv"
+    path.write_text("title,priority,department\na,High,x\nb,,\nc,Low,\nd,, \ne,High,y\nf,Low,x\ng,,y\n")
+
     with pytest.raises(InputError) as caught:
         read_tickets(path)
+
     assert str(caught.value) == (
-        f'{path}, row 3, column "priority": the label is blank (3 rows, this is the first); '
-        'row 4, column "department": the label is blank (2 rows, this is the first); '
+        f'{path}, row 3: the labels in "priority" and "department" are blank (2 rows, this is the first); '
         "--skip-blank-labels leaves such tickets out"
     )
-    notes = read_tickets(path, Intake(skip_blank_labels=True)).notes
-    assert (
-        '4 rows with a blank label were left out: 3 in column "priority", first in row 3, '
-        '2 in column "department", first in row 4'
-    ) in notes
+    tickets = read_tickets(path, Intake(skip_blank_labels=True))
+    assert tickets.titles == list("acefg")
+    assert "2 rows without any label were left out, first row 3" in tickets.notes
+
+
+def test_a_column_without_any_label_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "export.csv"
+    path.write_text("title,priority,department\na,High,\nb,High,\nc,Low,\nd,Low,\n")
+
+    with pytest.raises(InputError, match='column "department": no ticket has a label'):
+        read_tickets(path)
+
+
+def test_repeated_texts_contradict_each_other_only_where_both_have_a_label(tmp_path: Path) -> None:
+    path = tmp_path / "export.csv"
+    path.write_text("title,priority,department\na,High,x\nA,,y\nb,Low,x\nc,High,y\nd,Low,x\n")
+
+    contradictions = [note for note in read_tickets(path).notes if "another label" in note]
+
+    assert contradictions == [
+        'department: 1 tickets have the text of an earlier one and another label: row 3 "y", row 2 "x"'
+    ]
 
 
 def test_any_column_can_say_what_belongs_together(tmp_path: Path) -> None:

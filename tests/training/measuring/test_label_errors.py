@@ -56,6 +56,13 @@ def test_tickets_without_out_of_fold_probabilities_are_not_judged() -> None:
     assert find_suspects(np.full((5, 2), np.nan), ["a"] * 5, ["a", "b"]) == []
 
 
+def test_tickets_without_a_label_are_not_judged() -> None:
+    probabilities = np.array([[0.9, 0.1]] * 6 + [[0.1, 0.9]] * 6)
+    given = ["a"] * 5 + [""] + ["b"] * 5 + ["a"]
+
+    assert [suspect.ticket for suspect in find_suspects(probabilities, given, ["a", "b"])] == [11]
+
+
 def test_a_label_without_judged_tickets_is_never_suggested() -> None:
     probabilities, given, _ = planted(3)
     kept = [i for i, label in enumerate(given) if label != LABELS[0]]

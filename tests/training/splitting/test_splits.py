@@ -174,3 +174,42 @@ def test_the_same_seed_gives_the_same_split_and_another_seed_another() -> None:
     labels = {"head": ["a", "b"] * 100}
     splits = [hold_out(labels, np.arange(200), share=0.2, seed=seed).validation.tolist() for seed in (1, 1, 2)]
     assert splits[0] == splits[1] != splits[2]
+
+
+@given(st.data())
+@settings(max_examples=200, deadline=None)
+def test_every_head_has_tickets_with_a_label_on_either_side(data: st.DataObject) -> None:
+    n = data.draw(st.integers(2, 40))
+    groups = np.array(data.draw(st.lists(st.integers(0, 12), min_size=n, max_size=n)))
+    label = st.sampled_from(["", "", "a", "b"])
+    labels = {head: data.draw(st.lists(label, min_size=n, max_size=n).filter(any)) for head in ("priority", "team")}
+    share = data.draw(st.sampled_from([0.05, 0.2, 0.5]))
+
+    try:
+        split = hold_out(labels, groups, share=share, seed=1)
+    except OneGroupError:
+        # Only where the heads want more of few groups than there are.
+        labelled_groups = [{g for g, label in zip(groups.tolist(), of, strict=True) if label} for of in labels.values()]
+        assert min(map(len, labelled_groups)) <= 2
+        return
+
+    assert not set(groups[split.train]) & set(groups[split.validation])
+    for of_head in labels.values():
+        assert any(of_head[i] for i in split.train)
+        assert any(of_head[i] for i in split.validation)
+
+
+def test_a_head_whose_labels_are_in_one_group_is_named() -> None:
+    labels = {"priority": list("abab"), "team": ["x", "y", "", ""]}
+
+    with pytest.raises(OneGroupError, match='all tickets with a label of "team" are one group'):
+        hold_out(labels, np.array([0, 0, 1, 2]), share=0.2, seed=1)
+
+
+def test_a_rare_combination_with_a_blank_label_is_dealt_by_the_label_that_it_has() -> None:
+    labels = {"priority": ["a"] * 6 + ["", ""], "team": ["x"] * 6 + ["x", "y"]}
+
+    numbers = strata(labels).tolist()
+
+    assert len(set(numbers)) == 3
+    assert strata({"priority": ["a"] * 6 + ["", ""], "team": ["x"] * 6 + ["y", "y"]}).tolist()[-2:] == [1, 1]
