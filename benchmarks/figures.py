@@ -23,6 +23,7 @@ from benchmarks.tables import (
     figure_table,
     load_table,
     overload_table,
+    promises_table,
     quality_table,
     soak_table,
 )
@@ -135,6 +136,7 @@ _BLOCKS: Mapping[str, Callable[[Path], str]] = {
     "choices": _of_sets(choices_table, _SETS[:-1]),
     "load_test": _of("load_test", load_table),
     "overload": _of("overload", overload_table),
+    "promises": _of("promises", promises_table),
     "soak": _of("soak", soak_table),
 }
 

@@ -172,3 +172,24 @@ def default_model_table(metrics: Mapping[str, Any]) -> str:
         "its precision",
     )
     return table(headings, rows)
+
+
+def promises_table(measured: Mapping[str, Any]) -> str:
+    """Return a row for each precision: after how many audits half of the runs, and nine of ten, have the verdict."""
+    rows = [
+        (
+            figure["precision"],
+            figure["verdict"],
+            *(
+                f"{_audits(half)} ({_audits(most)})"
+                for half, most in zip(figure["half"], figure["nine_of_ten"], strict=True)
+            ),
+        )
+        for figure in measured["figures"]
+    ]
+    of_levels = (f"{n} promise{'' if n == 1 else 's'}" for n in measured["n_promises"])
+    return table((f"true precision, promised {measured['target']:g}", "verdict", *of_levels), rows)
+
+
+def _audits(n: int | None) -> str:
+    return "never" if n is None else f"{n:,}"

@@ -1,0 +1,1 @@
+"""What people say: judgements, the review queue, audits, and the promises that they keep or break."""
