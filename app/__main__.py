@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         reason = (error.strerror or str(error)).lower()
         logger.error('cannot listen on "%s" port %d: %s', arguments.host, arguments.port, reason)  # noqa: TRY400
         return 1
-    if not (settings.api_keys or settings.admin_api_keys):
+    if not (settings.api_keys or settings.reviewer_api_keys or settings.admin_api_keys):
         _warn_if_open(bound)
     if arguments.workers > 1:
         # A single process warns when it makes its application, as it does under other servers.

@@ -38,12 +38,15 @@ _DATABASE = re.compile(r"/?|/\d{1,5}", re.ASCII)
 _REDIS_OPTIONS = frozenset({"ssl_ca_certs", "ssl_cert_reqs"})
 _ORIGINS_EXPECTED = "a list of origins such as https://desk.example.com, or *"
 # A name that is shown and stored, and the hash of the key that it belongs to.
-_REVIEWER_KEY = re.compile(r"([A-Za-z0-9._@-]{1,64}):([0-9A-Fa-f]{64})", re.ASCII)
+REVIEWER_NAME = re.compile(r"[A-Za-z0-9._@-]{1,64}", re.ASCII)
+_REVIEWER_KEY = re.compile(rf"({REVIEWER_NAME.pattern}):([0-9A-Fa-f]{{64}})", re.ASCII)
 _SHA256_HEX = re.compile(r"[0-9a-f]{64}")
 _PEM_PUBLIC_KEY = b"-----BEGIN PUBLIC KEY-----"
 _MAX_KEY_BYTES = 1 << 16
 # `API_KEY` for `API_KEYS` is 0.93 alike, `APP_KEYS` of another program 0.88.
 _MISSPELT_SIMILARITY = 0.9
+# Of a setting that begins with the same word; `STORE_URI` for `STORE_URL` is 0.89 alike.
+_MISSPELT_END_SIMILARITY = 0.85
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9.\[\]:-]+", re.ASCII)
 
 
@@ -287,9 +290,25 @@ def warn_of_misspelt_settings() -> None:
     # Names of one word, such as PORT, are too much like those of other programs.
     settings = [field.upper() for field in Settings.model_fields if "_" in field]
     for name in sorted({name.upper() for name in _raw_values()}):
-        meant = get_close_matches(name, settings, n=1, cutoff=_MISSPELT_SIMILARITY) if "_" in name else []
-        if meant and meant[0] != name:
-            logger.warning("%s is not a setting and has no effect: is %s meant?", name, meant[0])
+        meant = _meant(name, settings) if "_" in name else None
+        if meant not in {None, name}:
+            logger.warning("%s is not a setting and has no effect: is %s meant?", name, meant)
+
+
+def _meant(name: str, settings: list[str]) -> str | None:
+    """Return the setting that is spelt almost like ``name``, or like it with one word more."""
+    first, *others = name.split("_")
+    of_first_word = [setting for setting in settings if setting.startswith(f"{first}_")]
+    candidates = [
+        *get_close_matches(name, settings, n=1, cutoff=_MISSPELT_SIMILARITY),
+        *get_close_matches(name, of_first_word, n=1, cutoff=_MISSPELT_END_SIMILARITY),
+        *(setting for setting in of_first_word if _is_one_word_more(setting.split("_")[1:], others)),
+    ]
+    return candidates[0] if candidates else None
+
+
+def _is_one_word_more(words: list[str], others: list[str]) -> bool:
+    return any(words[:place] + words[place + 1 :] == others for place in range(len(words)))
 
 
 def _raw_values() -> dict[str, str]:

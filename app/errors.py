@@ -59,6 +59,12 @@ ADMIN_KEY_REQUIRED = ErrorKind(
 ADMIN_DISABLED = ErrorKind(
     "admin_disabled", 403, "Nothing can be changed over HTTP until ADMIN_API_KEYS holds the hash of a key."
 )
+REVIEWER_KEY_REQUIRED = ErrorKind(
+    "reviewer_key_required", 403, "The API key is accepted, but not for what shows tickets."
+)
+REVIEWERS_DISABLED = ErrorKind(
+    "reviewers_disabled", 403, "Tickets are shown to no other machine until REVIEWER_API_KEYS holds a key."
+)
 NOT_FOUND = ErrorKind("not_found", 404, "There is nothing at this path.")
 METHOD_NOT_ALLOWED = ErrorKind("method_not_allowed", 405, "This path does not take this method; see the Allow header.")
 REQUEST_TIMEOUT = ErrorKind("request_timeout", 408, "The request did not arrive in full in time.")

@@ -9,6 +9,8 @@ import string
 import sys
 from typing import TYPE_CHECKING, Final
 
+from app.config import REVIEWER_NAME
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -18,7 +20,8 @@ _VISIBLE_ASCII: Final = frozenset(string.ascii_letters + string.digits + string.
 _USAGE: Final = """
 The key is shown only here. Its caller sends it as `X-API-Key: KEY` or as `Authorization: Bearer KEY`.
 The hash goes into API_KEYS, for callers that classify, or into ADMIN_API_KEYS, for those that may also change which
-model serves; commas separate several. The service reads both when it starts.
+model serves. What --reviewer NAME prints goes into REVIEWER_API_KEYS, for people who see tickets and judge answers.
+Commas separate several. The service reads all three when it starts.
 """
 
 
@@ -34,17 +37,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Print a new key and its hash, or the hash of a given key; return 0, or 2 for a key that no header can carry."""
     parser = argparse.ArgumentParser(prog="python -m app.keys", description="Make an API key and print its hash.")
     parser.add_argument("--hash", action="store_true", help="read a key from standard input and print only its hash")
-    if parser.parse_args(argv).hash:
-        return _print_hash()
+    parser.add_argument(
+        "--reviewer", type=_reviewer_name, metavar="NAME", help="print NAME:HASH, the form of REVIEWER_API_KEYS"
+    )
+    arguments = parser.parse_args(argv)
+    prefix = f"{arguments.reviewer}:" if arguments.reviewer else ""
+    if arguments.hash:
+        return _print_hash(prefix)
     key = secrets.token_urlsafe(_KEY_BYTES)
     # What to do with them is for people; a script reads standard output.
-    sys.stdout.write(f"key:  {key}\nhash: {hash_key(key)}\n")
+    sys.stdout.write(f"key:  {key}\nhash: {prefix}{hash_key(key)}\n")
     sys.stdout.flush()
     sys.stderr.write(_USAGE)
     return 0
 
 
-def _print_hash() -> int:
+def _reviewer_name(text: str) -> str:
+    if not REVIEWER_NAME.fullmatch(text):
+        raise argparse.ArgumentTypeError(f'"{text}" is not 1 to 64 letters, digits, dots, dashes, underscores and @')
+    return text
+
+
+def _print_hash(prefix: str) -> int:
     # An argument would show in the list of processes and in the shell's history.
     line = sys.stdin.buffer.readline(_MAX_KEY_CHARACTERS + 2).decode("latin-1").rstrip("\r\n")
     if not 0 < len(line) <= _MAX_KEY_CHARACTERS or not _VISIBLE_ASCII.issuperset(line):
@@ -53,7 +67,7 @@ def _print_hash() -> int:
         )
         sys.stderr.write(f"the key on standard input, of {len(line)} characters, is not {expected}\n")
         return 2
-    sys.stdout.write(f"{hash_key(line)}\n")
+    sys.stdout.write(f"{prefix}{hash_key(line)}\n")
     return 0
 
 

@@ -17,7 +17,7 @@ from app import __version__
 from app.config import MEMORY_STORAGE, Settings, load_settings, warn_of_misspelt_settings
 from app.insights.drift import DriftMonitor
 from app.insights.drift_families import DriftCollector
-from app.limits.clients import ClientIdentifier
+from app.limits.clients import ClientIdentifier, Role
 from app.limits.local import LocalRateLimiter, RateLimiter
 from app.logging_utils import RequestLog, configure_logging, log_loop_error
 from app.metrics.service_metrics import Metrics
@@ -37,6 +37,7 @@ from app.web.middleware.body_limit import BodyLimitMiddleware
 from app.web.middleware.cors import CrossOriginPolicy, PreflightMiddleware
 from app.web.middleware.rate_limit import RateLimitMiddleware
 from app.web.middleware.request_context import RequestContextMiddleware
+from app.web.roles import LEAST_ROLES, protected_paths
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -44,8 +45,6 @@ if TYPE_CHECKING:
     from app.store.store import Store
 
 EXEMPT_PATHS: Final = health.HEALTH_PATHS | {metrics.METRICS_PATH}
-PROTECTED_PATHS: Final = frozenset({CLASSIFY_PATH, BATCH_PATH, "/model/status", "/model/drift"})
-ADMIN_PATHS: Final = frozenset({model.ACTIVATE_PATH, model.RELOAD_PATH})
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -60,7 +59,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app_metrics, drift = Metrics(values), DriftMonitor(values, window=settings.drift_window)
     app_metrics.show(DriftCollector(drift))
     limiter = _rate_limiter(settings, app_metrics)
-    protected_paths = PROTECTED_PATHS if settings.api_keys else frozenset()
     app = Application(
         title="Ticket classifier",
         version=__version__,
@@ -76,7 +74,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         routes=[*_routes(settings), *(documentation_routes() if settings.docs_enabled else ())],
         middleware=_middleware(settings, request_log, app_metrics, limiter),
     )
-    complete_openapi(app, protected_paths=protected_paths | ADMIN_PATHS)
+    complete_openapi(app, protected_paths=protected_paths(_roles_with_keys(settings)))
     return app
 
 
@@ -203,6 +201,7 @@ def _middleware(
             limiter=limiter,
             clients=ClientIdentifier(
                 key_hashes=settings.api_keys,
+                reviewers=settings.reviewers,
                 admin_key_hashes=settings.admin_api_keys,
                 trusted_proxies=settings.trusted_proxies,
             ),
@@ -210,18 +209,22 @@ def _middleware(
             window_seconds=settings.rate_limit_window_sec,
             exempt_paths=EXEMPT_PATHS,
         ),
-        Middleware(
-            AuthenticationMiddleware,
-            protected_paths=PROTECTED_PATHS if settings.api_keys else frozenset(),
-            admin_paths=ADMIN_PATHS,
-            is_admin_enabled=bool(settings.admin_api_keys),
-        ),
+        Middleware(AuthenticationMiddleware, least_roles=LEAST_ROLES, roles_with_keys=_roles_with_keys(settings)),
         Middleware(
             BodyLimitMiddleware,
             max_bytes=settings.max_body_bytes,
             max_bytes_by_path={BATCH_PATH: BATCH_MAX_BODY_BYTES},
         ),
     ]
+
+
+def _roles_with_keys(settings: Settings) -> frozenset[Role]:
+    keys = {
+        Role.CALLER: settings.api_keys,
+        Role.REVIEWER: settings.reviewer_api_keys,
+        Role.ADMIN: settings.admin_api_keys,
+    }
+    return frozenset(role for role, of_role in keys.items() if of_role)
 
 
 app = create_app()

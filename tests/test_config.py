@@ -274,6 +274,13 @@ def test_servers_do_not_start_with_a_malformed_setting(monkeypatch: pytest.Monke
         ("RATE_LIMIT_REQUEST", "RATE_LIMIT_REQUESTS"),
         ("RATELIMIT_WINDOW_SEC", "RATE_LIMIT_WINDOW_SEC"),
         ("CORS_ALLOWED_ORIGINS", "CORS_ALLOW_ORIGINS"),
+        ("REVIEWER_KEYS", "REVIEWER_API_KEYS"),
+        ("REVIEWERS_API_KEYS", "REVIEWER_API_KEYS"),
+        ("ADMIN_KEYS", "ADMIN_API_KEYS"),
+        ("STORE_URI", "STORE_URL"),
+        ("STORE_DAYS", "STORE_RETENTION_DAYS"),
+        ("AUDIT_SHARES", "AUDIT_SHARE"),
+        ("PROMISES_KEEPER", "PROMISE_KEEPER"),
     ],
 )
 @pytest.mark.parametrize("place", ["environment", ".env"])

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import httpx
 import pytest
 
-from app.keys import main
+from app.config import Settings
+from app.keys import hash_key, main
 from tests.conftest import StartProcess
 from tests.in_process import TICKET
 from tests.processes import ROOT
@@ -58,7 +59,7 @@ def test_how_to_use_both_is_told_beside_what_scripts_read(capsys: pytest.Capture
 
     captured = capsys.readouterr()
     assert len(captured.out.splitlines()) == 2
-    for word in ("X-API-Key", "Authorization: Bearer", "API_KEYS", "ADMIN_API_KEYS"):
+    for word in ("X-API-Key", "Authorization: Bearer", "API_KEYS", "REVIEWER_API_KEYS", "ADMIN_API_KEYS"):
         assert word in captured.err
 
 
@@ -77,6 +78,31 @@ def test_a_key_that_no_header_can_carry_ends_with_exit_code_2(hash_of: HashOf, g
     assert "visible ASCII characters" in ended.err
     assert len(ended.err.splitlines()) == 1
     assert not given.strip() or given.strip().decode() not in ended.err
+
+
+def test_a_reviewers_key_comes_in_the_form_of_its_setting(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--reviewer", "mia.w"]) == 0
+    made = re.fullmatch(r"key:  (\S+)\nhash: (\S+)\n", capsys.readouterr().out)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"own-key\n")))
+    assert main(["--reviewer", "leo", "--hash"]) == 0
+    of_own = capsys.readouterr().out.strip()
+
+    assert made
+    keys = Settings(_env_file=None, reviewer_api_keys=f"{made[2]},{of_own}").reviewers
+    assert keys == {hash_key(made[1]): "mia.w", hash_key("own-key"): "leo"}
+
+
+@pytest.mark.parametrize("name", ["", "mia w", "mia:w", "mia,w", "m" * 65, "jürgen", "mia\n"])
+def test_a_name_that_the_setting_cannot_hold_ends_with_exit_code_2(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--reviewer", name])
+
+    assert ended.value.code == 2
+    assert "is not 1 to 64 letters" in capsys.readouterr().err
 
 
 def test_bad_usage_ends_with_exit_code_2() -> None:

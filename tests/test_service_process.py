@@ -63,11 +63,14 @@ def test_an_open_address_without_a_key_and_a_misspelt_setting_are_each_told_once
     assert [message.partition(";")[0] for message in told if "no key" in message] == [open_address]
 
 
-@pytest.mark.parametrize(("host", "variable"), [("0.0.0.0", "API_KEYS"), ("127.0.0.1", "MODEL_VERSION")])  # noqa: S104
+@pytest.mark.parametrize(
+    ("host", "variable"),
+    [("0.0.0.0", "API_KEYS"), ("0.0.0.0", "REVIEWER_API_KEYS"), ("127.0.0.1", "MODEL_VERSION")],  # noqa: S104
+)
 def test_a_key_or_a_loopback_address_is_nothing_to_warn_of(
     start_process: StartProcess, host: str, variable: str
 ) -> None:
-    values = {"API_KEYS": "0" * 64, "MODEL_VERSION": "1.0.0"}
+    values = {"API_KEYS": "0" * 64, "REVIEWER_API_KEYS": f"mia:{'0' * 64}", "MODEL_VERSION": "1.0.0"}
     process = start_process("--host", host, **{variable: values[variable]})
     assert process.stop() == 0
 

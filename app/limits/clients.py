@@ -7,8 +7,10 @@ import hmac
 import ipaddress
 import re
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import IntEnum
+from types import MappingProxyType
 from typing import Final
 
 IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -18,17 +20,27 @@ Headers = Iterable[tuple[bytes, bytes]]
 _IPV6_SITE_PREFIX: Final = 64
 _MAX_FORWARDED_HOPS: Final = 32
 _BEARER: Final = b"bearer "
+_FORWARDED: Final = frozenset({b"forwarded", b"x-forwarded-for"})
 # Some proxies (Azure Application Gateway, IIS) write the client's port too; only brackets tell it from an IPv6 group.
 _WITH_PORT: Final = re.compile(r"\[(?P<ipv6>[^\]]+)\](?::\d{1,5})?|(?P<ipv4>[\d.]+):\d{1,5}", re.ASCII)
 
 
+class Role(IntEnum):
+    """What the key of a request opens: each role what those before it open, too."""
+
+    ANYONE = 0
+    CALLER = 1
+    REVIEWER = 2
+    ADMIN = 3
+
+
 @dataclass(frozen=True, slots=True)
 class Client:
-    """The identity that limits count by, and what the API key of the request opens; an admin key opens all."""
+    """The identity that limits count by, the role that the request's key gives, and the name of a reviewer's."""
 
     identity: str
-    has_valid_key: bool
-    is_admin: bool = False
+    role: Role = Role.ANYONE
+    name: str | None = None
 
 
 class ClientIdentifier:
@@ -38,23 +50,34 @@ class ClientIdentifier:
         self,
         *,
         key_hashes: Sequence[str] = (),
+        reviewers: Mapping[str, str] = MappingProxyType({}),
         admin_key_hashes: Sequence[str] = (),
         trusted_proxies: Sequence[IPNetwork] = (),
     ) -> None:
-        self._admin_key_digests = tuple(bytes.fromhex(key_hash) for key_hash in admin_key_hashes)
-        self._key_digests = (*self._admin_key_digests, *(bytes.fromhex(key_hash) for key_hash in key_hashes))
+        """Take the names of ``reviewers`` by the hashes of their keys; a key with several roles has the highest."""
+        roles = (
+            dict.fromkeys(key_hashes, Role.CALLER)
+            | dict.fromkeys(reviewers, Role.REVIEWER)
+            | dict.fromkeys(admin_key_hashes, Role.ADMIN)
+        )
+        self._by_digest = {
+            bytes.fromhex(key_hash): Client(f"key:{key_hash}", role, reviewers.get(key_hash))
+            for key_hash, role in roles.items()
+        }
         self._trusted_proxies = tuple(trusted_proxies)
         self._strangers: OrderedDict[str, Client] = OrderedDict()
 
     def identify(self, headers: Headers, peer: tuple[str, int] | None) -> Client:
         """Return the client; a key that is not accepted counts towards the address, so that guessing is limited too."""
-        if self._key_digests:
-            key = _api_key(headers)
-            digest = b"" if key is None else hashlib.sha256(key).digest()
-            if _is_among(self._key_digests, digest):
-                is_admin = _is_among(self._admin_key_digests, digest)
-                return Client(f"key:{digest.hex()}", has_valid_key=True, is_admin=is_admin)
-        return self._by_address(headers, peer)
+        key = _api_key(headers) if self._by_digest else None
+        client = None if key is None else self._by_key(key)
+        return client or self._by_address(headers, peer)
+
+    def _by_key(self, key: bytes) -> Client | None:
+        digest = hashlib.sha256(key).digest()
+        # Every one is compared, so that the time tells nothing about which of them is close.
+        clients = [client for known, client in self._by_digest.items() if hmac.compare_digest(digest, known)]
+        return clients[0] if clients else None
 
     def _by_address(self, headers: Headers, peer: tuple[str, int] | None) -> Client:
         host = "" if peer is None else peer[0]
@@ -80,15 +103,30 @@ class ClientIdentifier:
     def _stranger(self, host: str) -> Client:
         stranger = self._strangers.get(host)
         if stranger is None:
-            stranger = self._strangers[host] = Client(f"address:{_site(host)}", has_valid_key=False)
+            stranger = self._strangers[host] = Client(f"address:{_site(host)}")
             if len(self._strangers) > 1024:  # noqa: PLR2004 - enough to spare busy clients the parsing
                 self._strangers.popitem(last=False)
         return stranger
 
 
-def _is_among(accepted: Sequence[bytes], digest: bytes) -> bool:
-    # Every one is compared, so that the time tells nothing about which of them is close.
-    return sum([hmac.compare_digest(digest, one) for one in accepted]) > 0
+def is_from_this_machine(headers: Headers, peer: tuple[str, int] | None) -> bool:
+    """Return whether a program on this machine sent the request for itself: no proxy, no web page of another site.
+
+    The peer is the one of the connection; port 0 stands for one that uvicorn has replaced by a forwarded address.
+    """
+    address = None if peer is None or peer[1] == 0 else _parse_address(peer[0])
+    if address is None or not address.is_loopback:
+        return False
+    origin = host = b""
+    for name, value in headers:
+        if name in _FORWARDED:
+            return False
+        if name == b"origin":
+            origin = value
+        elif name == b"host":
+            host = value
+    # A browser on this machine sends also what a page from elsewhere makes it send.
+    return not origin or origin.partition(b"://")[2] == host
 
 
 def _api_key(headers: Headers) -> bytes | None:

@@ -5,7 +5,7 @@ import ipaddress
 
 import pytest
 
-from app.limits.clients import Client, ClientIdentifier
+from app.limits.clients import Client, ClientIdentifier, Role, is_from_this_machine
 
 
 @pytest.mark.parametrize(
@@ -51,34 +51,70 @@ def test_a_connection_without_an_address_is_a_client_too() -> None:
     assert ClientIdentifier().identify([], None).identity == ClientIdentifier().identify([], None).identity
 
 
-KEYS = {name: hashlib.sha256(name.encode()).hexdigest() for name in ("caller", "next caller", "admin", "both")}
+KEYS = {name: hashlib.sha256(name.encode()).hexdigest() for name in ("caller", "mia", "leo", "admin", "all")}
 
 
 @pytest.mark.parametrize(
-    ("key", "has_valid_key", "is_admin"),
+    ("key", "role", "name"),
     [
-        ("caller", True, False),
-        ("next caller", True, False),
-        ("admin", True, True),
-        ("both", True, True),
-        ("nobody", False, False),
+        ("caller", Role.CALLER, None),
+        ("mia", Role.REVIEWER, "mia"),
+        ("leo", Role.REVIEWER, "leo"),
+        ("admin", Role.ADMIN, None),
+        ("all", Role.ADMIN, "chief"),
+        ("nobody", Role.ANYONE, None),
+        ("", Role.ANYONE, None),
     ],
 )
-def test_an_admin_key_is_a_callers_key_too_and_not_the_other_way_round(
-    key: str, *, has_valid_key: bool, is_admin: bool
+def test_a_key_gives_the_highest_of_its_roles_and_a_reviewers_key_a_name(
+    key: str, role: Role, name: str | None
 ) -> None:
     clients = ClientIdentifier(
-        key_hashes=[KEYS["caller"], KEYS["next caller"], KEYS["both"]], admin_key_hashes=[KEYS["admin"], KEYS["both"]]
+        key_hashes=[KEYS["caller"], KEYS["all"]],
+        reviewers={KEYS["mia"]: "mia", KEYS["leo"]: "leo", KEYS["all"]: "chief"},
+        admin_key_hashes=[KEYS["admin"], KEYS["all"]],
     )
 
     client = clients.identify([(b"x-api-key", key.encode())], ("192.0.2.1", 1234))
 
-    assert client == Client(client.identity, has_valid_key=has_valid_key, is_admin=is_admin)
-    assert client.identity == (f"key:{KEYS[key]}" if has_valid_key else "address:192.0.2.1")
+    assert client == Client(client.identity, role, name)
+    assert client.identity == (f"key:{KEYS[key]}" if role else "address:192.0.2.1")
 
 
 def test_an_admin_key_is_known_where_callers_need_none() -> None:
     clients = ClientIdentifier(admin_key_hashes=[KEYS["admin"]])
 
-    assert clients.identify([(b"authorization", b"Bearer admin")], None).is_admin
-    assert not clients.identify([(b"authorization", b"Bearer caller")], None).has_valid_key
+    assert clients.identify([(b"authorization", b"Bearer admin")], None).role is Role.ADMIN
+    assert clients.identify([(b"authorization", b"Bearer caller")], None).role is Role.ANYONE
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.10", "::1", "::ffff:127.0.0.1"])
+def test_a_program_on_this_machine_is_known_by_its_connection(host: str) -> None:
+    assert is_from_this_machine([(b"host", b"localhost:8000")], (host, 5000))
+    assert is_from_this_machine([(b"host", b"localhost:8000"), (b"origin", b"http://localhost:8000")], (host, 5000))
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        (b"x-forwarded-for", b"127.0.0.1"),
+        (b"x-forwarded-for", b""),
+        (b"forwarded", b"for=127.0.0.1"),
+        (b"origin", b"https://elsewhere.example"),
+        (b"origin", b"http://localhost:3000"),
+        (b"origin", b"null"),
+    ],
+)
+def test_what_a_proxy_or_a_page_of_another_site_sends_is_not_from_this_machine(header: tuple[bytes, bytes]) -> None:
+    assert not is_from_this_machine([(b"host", b"localhost:8000"), header], ("127.0.0.1", 5000))
+
+
+@pytest.mark.parametrize(
+    "peer", [None, ("192.0.2.1", 5000), ("10.0.0.1", 5000), ("::ffff:10.0.0.1", 5000), ("localhost", 5000), ("", 5000)]
+)
+def test_another_address_is_not_this_machine(peer: tuple[str, int] | None) -> None:
+    assert not is_from_this_machine([], peer)
+
+
+def test_an_address_that_a_server_took_from_a_header_is_not_this_machine() -> None:
+    assert not is_from_this_machine([], ("127.0.0.1", 0))

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
 _PREFLIGHT_METHOD: Final = "OPTIONS"
-_ALLOWED_METHODS: Final = ("GET", "HEAD", "POST")
-_ALLOWED_HEADERS: Final = ("Authorization", "Content-Type", "X-API-Key", "X-Request-ID")
+_ALLOWED_METHODS: Final = ("DELETE", "GET", "HEAD", "POST")
+_ALLOWED_HEADERS: Final = ("Authorization", "Content-Type", "Idempotency-Key", "X-API-Key", "X-Request-ID")
 _EXPOSED_HEADERS: Final = ("RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-ID")
 
 

@@ -1,11 +1,21 @@
 from __future__ import annotations
 
+import asyncio
 import hashlib
-from typing import TYPE_CHECKING
+import itertools
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from starlette.routing import Route
+
+from app.limits.clients import Client, Role
+from app.web.middleware.authentication import AuthenticationMiddleware
+from app.web.roles import LEAST_ROLES
 
 if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
+
     from tests.conftest import Service, StartService
 
 KEYS = {key: hashlib.sha256(key.encode()).hexdigest() for key in ("first-key", "second-key")}
@@ -140,3 +150,62 @@ def test_admin_keys_alone_do_not_close_the_service_to_callers(start_service: Sta
 
     assert service.classify().status_code == 200
     assert service.request("POST", ADMIN_PATHS[0]).status_code == 401
+
+
+def test_every_route_is_in_the_table_of_roles_and_none_that_is_not_there(service: Service) -> None:
+    assert {route.path_format for route in service.app.routes if isinstance(route, Route)} == set(LEAST_ROLES)
+
+
+HERE, ELSEWHERE, BY_PROXY = ("127.0.0.1", 5000), ("192.0.2.1", 5000), ("127.0.0.1", 0)
+KEYED = [frozenset(roles) for n in range(4) for roles in itertools.combinations(list(Role)[1:], n)]
+TABLE = MappingProxyType({f"/{role.name}": role for role in Role})
+
+
+def passed_or_refused(
+    *, keyed: frozenset[Role], role: Role, least: Role, peer: tuple[str, int], headers: tuple[tuple[bytes, bytes], ...]
+) -> int:
+    """Return 200 when the request gets through to the route, else the status of the refusal."""
+    statuses = []
+
+    async def route(_: Scope, __: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:  # noqa: ANN401 - ASGI's messages
+        statuses.append(message.get("status"))
+
+    state = {"route": f"/{least.name}", "client": Client("address:x", role)}
+    scope = {"type": "http", "method": "GET", "headers": headers, "client": peer, "state": state}
+    guarded = AuthenticationMiddleware(route, least_roles=TABLE, roles_with_keys=keyed)
+    asyncio.run(guarded(scope, receive, send))
+    return int(statuses[0])
+
+
+@pytest.mark.parametrize("keyed", KEYED, ids=lambda keyed: "+".join(role.name for role in sorted(keyed)) or "none")
+@pytest.mark.parametrize("least", Role, ids=lambda role: role.name)
+def test_what_a_role_opens_depends_on_nothing_but_who_has_keys_and_where_a_request_comes_from(
+    keyed: frozenset[Role], least: Role
+) -> None:
+    forwarded = ((b"x-forwarded-for", b"127.0.0.1"),)
+    for role in {Role.ANYONE, *keyed}:
+        for peer, headers, is_here in (
+            (HERE, (), True),
+            (HERE, forwarded, False),
+            (BY_PROXY, (), False),
+            (ELSEWHERE, (), False),
+        ):
+            status = passed_or_refused(keyed=keyed, role=role, least=least, peer=peer, headers=headers)
+
+            if least is Role.ANYONE or role >= least:
+                expected = 200
+            elif least is Role.CALLER:
+                expected = 401 if Role.CALLER in keyed else 200
+            elif least is Role.REVIEWER and keyed <= {Role.CALLER}:
+                expected = 200 if is_here else 403
+            elif least is Role.ADMIN and Role.ADMIN not in keyed:
+                expected = 403
+            else:
+                expected = 403 if role else 401
+            assert status == expected, (role, peer, headers)

@@ -57,6 +57,17 @@ def test_a_preflight_is_answered_and_not_counted(shared: Service) -> None:
     assert shared.classify().status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("method", "header"), [("DELETE", "x-api-key"), ("POST", "idempotency-key"), ("GET", "authorization")]
+)
+def test_a_page_may_ask_for_what_the_routes_take(shared: Service, method: str, header: str) -> None:
+    asked = {"Access-Control-Request-Method": method, "Access-Control-Request-Headers": header}
+
+    answer = shared.request("OPTIONS", "/classify", headers={"Origin": "https://desk.example", **asked})
+
+    assert answer.status_code == 200
+
+
 def test_a_refused_preflight_has_the_one_error_shape(shared: Service) -> None:
     headers = {"Origin": "https://evil.example", **PREFLIGHT}
 

@@ -1,0 +1,52 @@
+"""Which role each route asks for, all of them in one table; ``app.web.middleware.authentication`` sees to it."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+from app.limits.clients import Role
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from collections.abc import Set as AbstractSet
+
+# By the template of the route, whatever the method.
+LEAST_ROLES: Final[Mapping[str, Role]] = MappingProxyType(
+    {
+        "/": Role.ANYONE,
+        "/health": Role.ANYONE,
+        "/health/live": Role.ANYONE,
+        "/health/ready": Role.ANYONE,
+        "/livez": Role.ANYONE,
+        "/readyz": Role.ANYONE,
+        "/version": Role.ANYONE,
+        "/metrics": Role.ANYONE,
+        "/openapi.json": Role.ANYONE,
+        "/docs": Role.ANYONE,
+        "/docs/start.js": Role.ANYONE,
+        "/docs/swagger-ui-bundle.js": Role.ANYONE,
+        "/docs/swagger-ui.css": Role.ANYONE,
+        "/redoc": Role.ANYONE,
+        "/redoc/redoc.standalone.js": Role.ANYONE,
+        "/classify": Role.CALLER,
+        "/classify/batch": Role.CALLER,
+        "/model/status": Role.CALLER,
+        "/model/drift": Role.CALLER,
+        "/model/activate": Role.ADMIN,
+        "/model/reload": Role.ADMIN,
+    }
+)
+
+
+def protected_paths(roles_with_keys: AbstractSet[Role]) -> frozenset[str]:
+    """Return the routes that ask for a key, when only ``roles_with_keys`` have some."""
+    asked = {Role.ADMIN} | (roles_with_keys & {Role.CALLER})
+    if has_reviewers(roles_with_keys):
+        asked.add(Role.REVIEWER)
+    return frozenset(path for path, role in LEAST_ROLES.items() if role in asked)
+
+
+def has_reviewers(roles_with_keys: AbstractSet[Role]) -> bool:
+    """Return whether any key opens what shows tickets; without one, nothing but this machine does."""
+    return bool(roles_with_keys & {Role.REVIEWER, Role.ADMIN})
