@@ -28,7 +28,15 @@ from benchmarks.tables import (
     soak_table,
 )
 
-PAGES = ("README.md", "docs/model.md", "docs/operations.md", "docs/performance.md", "docs/security.md", "load_test.md")
+PAGES = (
+    "README.md",
+    "docs/feedback.md",
+    "docs/model.md",
+    "docs/operations.md",
+    "docs/performance.md",
+    "docs/security.md",
+    "load_test.md",
+)
 BLOCK = re.compile(r"(<!-- figures:(?!end)([\w-]+) -->\n).*?(<!-- figures:end -->)", re.DOTALL)
 _DEFAULT_MODEL = ROOT / "models" / "v1.0.0" / "metrics.json"
 # Of these, the beginnings of the figures that a newcomer wants to know.
