@@ -22,6 +22,8 @@ from app.models.scorer import Scorer, Scores, softmax
 from app.models.self_test import SELF_TEST_NAME, check_self_test
 
 METADATA_NAME = "model_metadata.json"
+# The entry of the metadata that says of each head how often its ``auto`` is right, null for none that is promised.
+PROMISED_PRECISION = "promised_precision"
 _MAX_ALTERNATIVES = 3
 # Tickets that are scored at once: more do not get quicker, and their numbers would leave the processor's cache.
 _BATCH_SIZE = 256
@@ -114,6 +116,11 @@ class TicketClassifier:
     def labels(self, head: str) -> tuple[str, ...]:
         """Return the labels of ``head`` in the order of the columns of ``predict_proba``."""
         return self._heads[self.heads.index(head)].labels
+
+    def labels_acted_on(self, head: str) -> tuple[str, ...]:
+        """Return the labels of ``head`` that an answer with ``auto`` may have."""
+        points = self._heads[self.heads.index(head)].policy.operating_points
+        return tuple(label for label in self.labels(head) if points[label].auto is not None)
 
     def predict(self, title: str, description: str = "") -> Prediction:
         """Predict one ticket; raise ``TypeError`` for what is no string."""

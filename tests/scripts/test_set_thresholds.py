@@ -75,6 +75,7 @@ def test_a_lower_precision_is_acted_on_more_often_and_everything_tells_of_it(
     assert points["department"] == new["operating_points"]
     metadata = json.loads((after / "model_metadata.json").read_text())
     assert (metadata["version"], metadata["trained_as"]) == ("1.2.1", "1.2.0")
+    assert metadata["promised_precision"] == {"priority": 0.95, "department": 0.7}
     card = (after / "MODEL_CARD.md").read_text()
     assert "ticket classifier 1.2.1" in card
     assert f"| auto | {new['decisions']['auto']['coverage']:.3f} |" in card
@@ -157,6 +158,8 @@ def test_a_threshold_can_be_taken_away(models: Path, run_script: RunScript) -> N
     assert "department.Tech Support.auto: " in done.stdout
     assert figures(models / "v2.0.0", "department")["operating_points"]["Tech Support"]["auto"] is None
     assert figures(models / "v2.0.0", "department")["thresholds"] == {"chosen_by": "hand", "target_precision": None}
+    metadata = json.loads((models / "v2.0.0" / "model_metadata.json").read_text())
+    assert metadata["promised_precision"] == {"priority": 0.95, "department": None}
 
 
 def test_a_precision_that_no_threshold_reaches_is_said_to_be_infeasible(models: Path, run_script: RunScript) -> None:

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from app.models.artifacts import ArtifactError, Manifest, read_verified, verify
-from app.models.classifier import METADATA_NAME
+from app.models.classifier import METADATA_NAME, PROMISED_PRECISION
 from app.models.decisions import OperatingPoint
 from app.models.model_data import MODEL_NAME
 from app.training.files.version_files import METRICS_NAME, json_bytes
 from app.training.measuring.evaluation import decisions_of
+from app.training.report.metadata import promised_precision
 from app.training.report.model_card import CARD_NAME, model_card
 from app.training.thresholds.confidence_counts import COUNTS_NAME, HeadCounts, counts_from_bytes
 from app.training.thresholds.operating_points import figures_of_points, points_for_precision
@@ -60,7 +61,11 @@ def with_thresholds(
         if name in after:
             _describe(metrics[name], after[name], counts[name], thresholds)
             of_head["operating_points"] = metrics[name]["operating_points"]
-    metadata |= {"version": version, "trained_as": metadata.get("trained_as", metadata["version"])}
+    metadata |= {
+        "version": version,
+        "trained_as": metadata.get("trained_as", metadata["version"]),
+        PROMISED_PRECISION: promised_precision(metrics),
+    }
     files[MODEL_NAME], files[METRICS_NAME], files[METADATA_NAME] = map(json_bytes, (model, metrics, metadata))
     files[CARD_NAME] = model_card(metadata, metrics).encode()
     summary = _summary(before, after)

@@ -12,12 +12,18 @@ import numpy as np
 import scipy
 import sklearn
 
+from app.models.classifier import PROMISED_PRECISION
 from app.training.intake.labelled_tickets import Tickets
 from app.training.splitting.overlap import Partition
 
 
+def promised_precision(metrics: Mapping[str, Mapping[str, Any]]) -> dict[str, float | None]:
+    """Return what each head promises of its ``auto``: none where thresholds were chosen by costs or by hand."""
+    return {head: figures["thresholds"]["target_precision"] for head, figures in metrics.items()}
+
+
 def metadata_of(tickets: Tickets, parts: Partition, metrics: Mapping[str, Mapping[str, Any]]) -> dict[str, object]:
-    """Return what it says of the data, the split and the libraries."""
+    """Return what it says of the data, the split, the libraries, and the precision that each head promises."""
     return {
         "data_sha256": tickets.sha256,
         "split": {
@@ -33,6 +39,7 @@ def metadata_of(tickets: Tickets, parts: Partition, metrics: Mapping[str, Mappin
             f"{head}_macro_f1": metrics[head]["summary"]["macro_f1"] if "summary" in metrics[head] else None
             for head in tickets.labels
         },
+        PROMISED_PRECISION: promised_precision(metrics),
         "notes": list(tickets.notes),
         "libraries": {
             "python": platform.python_version(),
