@@ -46,6 +46,8 @@ async def answer(ticket: Ticket) -> Classification:
             "title": ticket.title,
             "description": ticket.description,
             "customer_email": ticket.customer_email,
+            "prediction_id": "019e0f5e-7a1c-7000-9abc-0123456789ab",
+            "ticket_id": ticket.ticket_id,
             "predicted_priority": "High",
             "predicted_department": "High",
             "priority_confidence": 0.9,

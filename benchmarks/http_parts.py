@@ -22,7 +22,8 @@ from app.metrics.service_metrics import Metrics
 from app.metrics.shared_values import SharedValues
 from app.models.classifier import TicketClassifier
 from app.models.schemas import Ticket
-from app.web.api.classification_json import classification_json
+from app.store.ids import new_id
+from app.web.api.classification_json import prediction_members, text_members
 from app.web.api.json_body import decode_strict, validate
 from benchmarks.http_path import N_CONNECTIONS, TICKET
 from benchmarks.measuring import Figure, Subject, seconds_of
@@ -57,6 +58,10 @@ def _figures(subject: Subject) -> Iterator[Figure]:
         drift.observe(prediction, n_characters=len(title) + len(description))
         metrics.request_completed(route="/classify", method="POST", status=200, seconds=0.001, error=None)
 
+    def answer() -> bytes:
+        members = prediction_members(prediction, prediction_id=new_id(), ticket_id=None, version=classifier.version)
+        return f"{{{text_members(ticket)},{members}}}".encode()
+
     def limit() -> None:
         with contextlib.suppress(StopIteration):
             limiter.hit(clients.identify(_HEADERS, _PEER).identity).send(None)
@@ -65,7 +70,7 @@ def _figures(subject: Subject) -> Iterator[Figure]:
     parts: dict[str, Callable[[], object]] = {
         "decode and validate": lambda: validate(decode_strict(_BODY), Ticket),
         "predict, alone": lambda: classifier.predict(title, description),
-        "write the answer": lambda: classification_json(ticket, prediction, classifier.version).encode(),
+        "write the answer": answer,
         "find the client, count it": limit,
         "count metrics and drift": count,
     }
@@ -107,7 +112,8 @@ def _complete(log: RequestLog) -> None:
 
 
 async def _whole_requests(subject: Subject) -> Figure:
-    app = create_app(Settings(models_base_dir=str(subject.model_directory.parent), rate_limit_requests=1_000_000))
+    models = str(subject.model_directory.parent)
+    app = create_app(Settings(models_base_dir=models, rate_limit_requests=1_000_000, store_url="off"))
     values = []
     async with app.router.lifespan_context(app) as state:
         for _ in range(subject.rounds):

@@ -50,7 +50,7 @@ def running_service(
     environment: Mapping[str, str] = MappingProxyType({}),
     stdout: int = subprocess.DEVNULL,
 ) -> Iterator[Service]:
-    """Start the service without request log lines and without a limit, or as ``environment`` says.
+    """Start the service without request log lines, a limit or a store, or as ``environment`` says.
 
     ``program`` are the interpreter's arguments before the address. ``stdout`` is the descriptor that the log goes to.
     """
@@ -62,6 +62,7 @@ def running_service(
         "MODELS_BASE_DIR": str(models_dir.resolve()),
         "RATE_LIMIT_REQUESTS": "1000000",
         "LOG_LEVEL": "WARNING",
+        "STORE_URL": "off",
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
         **environment,

@@ -30,7 +30,6 @@ from app.models.classifier import Prediction
 from app.models.schemas import Ticket
 from app.server.server import OBJECTS_BETWEEN_COLLECTIONS
 from app.web.api import classify
-from app.web.api.classification_json import classification_json
 from app.web.application import Dispatch
 from benchmarks.http_parts import seconds_of_requests
 from benchmarks.measuring import ROOT, Figure
@@ -111,7 +110,12 @@ def _as_the_server_collects() -> Iterator[None]:
 def _with_encoder() -> Iterator[None]:
     """Write the answer as a dictionary for the standard encoder."""
 
-    def as_dictionary(ticket: Ticket, prediction: Prediction, version: str) -> str:
+    def texts(ticket: Ticket) -> str:
+        return _members(ticket.model_dump(include={"title", "description", "customer_email"}))
+
+    def prediction_as_dictionary(
+        prediction: Prediction, *, prediction_id: str, ticket_id: str | None, version: str
+    ) -> str:
         heads = {
             name: {
                 "label": answer.label,
@@ -122,17 +126,22 @@ def _with_encoder() -> Iterator[None]:
             }
             for name, answer in prediction.heads.items()
         }
-        content = {**ticket.model_dump(), "model_version": version, "needs_review": False, "predictions": heads}
+        content: dict[str, object] = {"prediction_id": prediction_id, "ticket_id": ticket_id}
         for name in ("priority", "department"):
             content |= {f"predicted_{name}": heads[name]["label"], f"{name}_confidence": heads[name]["confidence"]}
-        return json.dumps(content, ensure_ascii=False)
+        return _members({**content, "model_version": version, "needs_review": False, "predictions": heads})
 
-    usual = classification_json
-    vars(classify)["classification_json"] = as_dictionary
+    names = vars(classify)
+    usual = {name: names[name] for name in ("text_members", "prediction_members")}
+    names |= {"text_members": texts, "prediction_members": prediction_as_dictionary}
     try:
         yield
     finally:
-        vars(classify)["classification_json"] = usual
+        names |= usual
+
+
+def _members(content: Mapping[str, object]) -> str:
+    return json.dumps(content, ensure_ascii=False)[1:-1]
 
 
 @contextlib.contextmanager
@@ -152,9 +161,7 @@ def _as_usual_endpoint(app: FastAPI) -> ASGIApp:
         state = request.scope["state"]
         model = classify.current_model(state["registry"])
         prediction = await state["joint_prediction"].predict(model.classifier, ticket.title, ticket.description)
-        state["metrics"].predicted(prediction)
-        state["drift"].observe(prediction, n_characters=len(ticket.title) + len(ticket.description))
-        content = classification_json(ticket, prediction, model.version)
+        content = classify.answer_to(ticket, prediction, model, state)
         return Response(content, media_type="application/json")
 
     app.router.routes = [route for route in app.router.routes if getattr(route, "path", "") != "/classify"]
@@ -164,7 +171,9 @@ def _as_usual_endpoint(app: FastAPI) -> ASGIApp:
 
 async def _measure(models: Path, *, rounds: int) -> list[Figure]:
     def application() -> FastAPI:
-        return create_app(Settings(models_base_dir=str(models), rate_limit_requests=1_000_000, log_level="INFO"))
+        return create_app(
+            Settings(models_base_dir=str(models), rate_limit_requests=1_000_000, log_level="INFO", store_url="off")
+        )
 
     async with contextlib.AsyncExitStack() as stack:
 

@@ -33,7 +33,7 @@ JSON_VALUES = st.recursive(
 )
 TICKET_LIKE = st.fixed_dictionaries(
     {"title": JSON_VALUES, "description": JSON_VALUES},
-    optional={"customer_email": JSON_VALUES, "tickets": JSON_VALUES, "other": JSON_VALUES},
+    optional={"customer_email": JSON_VALUES, "ticket_id": JSON_VALUES, "tickets": JSON_VALUES, "other": JSON_VALUES},
 )
 BODIES = (
     st.binary(max_size=300)

@@ -145,7 +145,8 @@ def test_the_answer_to_the_first_request_is_that_of_the_model_that_comes_with_it
     answer = start_service(models_base_dir=str(ROOT / "models"), model_version="1.0.0").classify(first_request())
 
     assert answer.status_code == 200
-    assert json.loads(BLOCK.findall(shown.strip())[0][1]) == answer.json()
+    example = json.loads(BLOCK.findall(shown.strip())[0][1])
+    assert example == {**answer.json(), "prediction_id": example["prediction_id"]}
 
 
 def test_every_decision_and_every_reason_is_explained() -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from app.models.versions import VERSION_PATTERN, VersionName
@@ -13,6 +14,7 @@ from app.models.versions import VERSION_PATTERN, VersionName
 MAX_TITLE_CHARACTERS: Final = 300
 MAX_DESCRIPTION_CHARACTERS: Final = 20_000
 MAX_EMAIL_CHARACTERS: Final = 254
+MAX_TICKET_ID_CHARACTERS: Final = 128
 MAX_VERSION_CHARACTERS: Final = 100
 
 _NO_NUL: Final = {"pattern": "^[^\\u0000]*$"}
@@ -22,10 +24,27 @@ _EMAIL: Final = (
     r"@([A-Za-z0-9\u0080-\uFFFD]([A-Za-z0-9\u0080-\uFFFD-]*[A-Za-z0-9\u0080-\uFFFD])?\.)+"
     r"[A-Za-z0-9\u0080-\uFFFD]([A-Za-z0-9\u0080-\uFFFD-]*[A-Za-z0-9\u0080-\uFFFD])?$"
 )
+# Neither control characters nor what looks like nothing or turns the direction of the text: of spaces, the usual one only.
+_PRINTABLE: Final = (
+    r"^[^\u0000-\u001f\u007f-\u00a0\u00ad\u061c\u1680\u180e\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufeff\ufff9-\ufffb]+$"
+)
+_IS_PRINTABLE: Final = re.compile(_PRINTABLE).fullmatch
+
+
+def _check_printable(value: str) -> str:
+    if not _IS_PRINTABLE(value):
+        raise PydanticCustomError("not_printable", "must have printable characters only")
+    return value
+
 
 Title = Annotated[str, Field(max_length=MAX_TITLE_CHARACTERS, json_schema_extra=_NO_NUL)]
 Description = Annotated[str, Field(max_length=MAX_DESCRIPTION_CHARACTERS, json_schema_extra=_NO_NUL)]
 Email = Annotated[str, StringConstraints(max_length=MAX_EMAIL_CHARACTERS, pattern=_EMAIL)]
+TicketId = Annotated[
+    str,
+    Field(min_length=1, max_length=MAX_TICKET_ID_CHARACTERS, json_schema_extra={"pattern": _PRINTABLE}),
+    AfterValidator(_check_printable),
+]
 
 
 class _Request(BaseModel):
@@ -53,6 +72,7 @@ class Ticket(_Request):
     title: Title
     description: Description = ""
     customer_email: Email | None = None
+    ticket_id: TicketId | None = Field(None, description="the caller's own; several predictions may have the same")
 
     @model_validator(mode="after")
     def _check_texts(self) -> Self:
@@ -103,6 +123,8 @@ class Classification(_Response):
     title: str
     description: str
     customer_email: str | None
+    prediction_id: str = Field(description="UUID version 7: later answers of a process have greater ones")
+    ticket_id: str | None = Field(description="as sent")
     predicted_priority: str | None = Field(description="null when the model has no such head")
     predicted_department: str | None = Field(description="null when the model has no such head")
     priority_confidence: float | None

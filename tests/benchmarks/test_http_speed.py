@@ -34,7 +34,7 @@ class CountedOutput(io.StringIO):
 
 @asynccontextmanager
 async def service() -> AsyncIterator[tuple[ASGIApp, Mapping[str, Any]]]:
-    app = create_app(Settings(models_base_dir=str(ROOT / "models"), rate_limit_requests=1_000_000))
+    app = create_app(Settings(models_base_dir=str(ROOT / "models"), rate_limit_requests=1_000_000, store_url="off"))
     async with app.router.lifespan_context(app) as state:
         yield app, state
 

@@ -1,4 +1,8 @@
-"""Answers of ``/classify`` as JSON, written directly: dictionaries for an encoder cost three times as much."""
+"""Answers of ``/classify`` as JSON, written directly: dictionaries for an encoder cost three times as much.
+
+An answer comes in two parts, because what is kept of it may be the one without the other. Numbers have at most six
+decimals, which is more than a probability is good for, and never an exponent.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +16,17 @@ if TYPE_CHECKING:
     from app.models.schemas import Ticket
 
 
-def classification_json(ticket: Ticket, prediction: Prediction, version: str) -> str:
-    """Return a ``Classification`` in JSON, without spaces and with all characters as they are.
-
-    Numbers have at most six decimals, which is more than a probability is good for, and never an exponent.
-    """
+def text_members(ticket: Ticket) -> str:
+    """Return those members of a ``Classification`` in JSON that are the customer's, without braces."""
     email = ticket.customer_email
+    return (
+        f'"title":{_quoted(ticket.title)},"description":{_quoted(ticket.description)},'
+        f'"customer_email":{"null" if email is None else _quoted(email)}'
+    )
+
+
+def prediction_members(prediction: Prediction, *, prediction_id: str, ticket_id: str | None, version: str) -> str:
+    """Return all other members of a ``Classification`` in JSON, without braces."""
     needs_review = "false"
     predictions = []
     labels = {"priority": "null", "department": "null"}
@@ -34,11 +43,10 @@ def classification_json(ticket: Ticket, prediction: Prediction, version: str) ->
             f'"reasons":[{_strings(reasons) if reasons else ""}],"alternatives":[{",".join(alternatives)}]}}'
         )
     return (
-        f'{{"title":{_quoted(ticket.title)},"description":{_quoted(ticket.description)},'
-        f'"customer_email":{"null" if email is None else _quoted(email)},'
+        f'"prediction_id":"{prediction_id}","ticket_id":{"null" if ticket_id is None else _quoted(ticket_id)},'
         f'"predicted_priority":{labels["priority"]},"predicted_department":{labels["department"]},'
         f'"priority_confidence":{confidences["priority"]},"department_confidence":{confidences["department"]},'
-        f'"model_version":{_quoted(version)},"needs_review":{needs_review},"predictions":{{{",".join(predictions)}}}}}'
+        f'"model_version":{_quoted(version)},"needs_review":{needs_review},"predictions":{{{",".join(predictions)}}}'
     )
 
 

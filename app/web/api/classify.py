@@ -12,7 +12,8 @@ from pydantic import ConfigDict, Field, create_model
 from app.errors import INVALID_API_KEY, MODEL_NOT_LOADED, OVERLOADED, ServiceError
 from app.models.schemas import BatchClassification, Classification, Ticket
 from app.serving.admission import LEAST_BATCH_BYTES
-from app.web.api.classification_json import classification_json
+from app.store.ids import new_id
+from app.web.api.classification_json import prediction_members, text_members
 from app.web.api.direct_route import DirectRoute, send_json
 from app.web.api.documentation import LIMITED_ERRORS
 from app.web.api.json_body import JSON_BODY_ERRORS, check_content_headers, decode_strict, read_body, validate
@@ -123,8 +124,7 @@ async def _in_thread(state: Mapping[str, Any], n_bytes: int, work: Callable[[], 
 async def _classified_jointly(body: bytes, model: LoadedModel, state: Mapping[str, Any]) -> str:
     ticket = validate(decode_strict(body), Ticket)
     prediction = await state["joint_prediction"].predict(model.classifier, ticket.title, ticket.description)
-    _count(state, ticket, prediction)
-    return classification_json(ticket, prediction, model.version)
+    return answer_to(ticket, prediction, model, state)
 
 
 def _classified(body: bytes, model: LoadedModel, state: Mapping[str, Any]) -> str:
@@ -146,13 +146,18 @@ def _answers(model: LoadedModel, tickets: Sequence[Ticket], state: Mapping[str, 
         [ticket.title for ticket in tickets], [ticket.description for ticket in tickets]
     )
     state["metrics"].scored(perf_counter() - started)
-    answers = []
-    for ticket, prediction in zip(tickets, predictions, strict=True):
-        _count(state, ticket, prediction)
-        answers.append(classification_json(ticket, prediction, model.version))
-    return answers
+    return [
+        answer_to(ticket, prediction, model, state) for ticket, prediction in zip(tickets, predictions, strict=True)
+    ]
 
 
-def _count(state: Mapping[str, Any], ticket: Ticket, prediction: Prediction) -> None:
+def answer_to(ticket: Ticket, prediction: Prediction, model: LoadedModel, state: Mapping[str, Any]) -> str:
+    """Count what is answered, and return it in JSON."""
     state["metrics"].predicted(prediction)
     state["drift"].observe(prediction, n_characters=len(ticket.title) + len(ticket.description))
+    prediction_id = new_id()
+    texts = text_members(ticket)
+    answer = prediction_members(
+        prediction, prediction_id=prediction_id, ticket_id=ticket.ticket_id, version=model.version
+    )
+    return f"{{{texts},{answer}}}"

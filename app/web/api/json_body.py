@@ -39,6 +39,7 @@ _MESSAGES: Final = {
     "missing": "is required",
     "string_type": "must be a string",
     "string_unicode": "must not contain lone surrogates",
+    "string_too_short": "must not be empty",
     "string_too_long": "must have at most {max_length} characters",
     "string_pattern_mismatch": "must be an e-mail address",
     "literal_error": "must be {expected}",
@@ -54,6 +55,7 @@ _MESSAGES: Final = {
     "model_type": "must be an object",
     "model_attributes_type": "must be an object",
     "model_version": "must be a version such as 1.10.0",
+    "not_printable": "must have printable characters only",
     "nul_character": "title and description must not contain NUL characters",
     "blank_ticket": "title and description must not both be blank",
 }

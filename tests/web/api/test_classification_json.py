@@ -9,10 +9,11 @@ from pydantic_core import to_json
 
 from app.models.classifier import Alternative, HeadPrediction, Prediction
 from app.models.schemas import Classification, Ticket
-from app.web.api.classification_json import classification_json
+from app.web.api.classification_json import prediction_members, text_members
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=30)
 PROBABILITIES = st.floats(0, 1) | st.sampled_from([0.0, 1.0, 1e-5, 1e-6, 4e-7, 0.1 + 0.2])
+PREDICTION_ID = "019e0f5e-7a1c-7000-9abc-0123456789ab"
 EXPONENT = re.compile(r"(?<=confidence\":)[0-9.]+e-[0-9]+")
 HEADS = st.builds(
     HeadPrediction,
@@ -37,6 +38,8 @@ def document(ticket: Ticket, prediction: Prediction, version: str) -> dict[str, 
         "title": ticket.title,
         "description": ticket.description,
         "customer_email": ticket.customer_email,
+        "prediction_id": PREDICTION_ID,
+        "ticket_id": ticket.ticket_id,
         "predicted_priority": priority and priority.label,
         "predicted_department": department and department.label,
         "priority_confidence": None if priority is None else round(priority.confidence, 6),
@@ -62,16 +65,18 @@ def document(ticket: Ticket, prediction: Prediction, version: str) -> dict[str, 
     title=TEXTS,
     description=TEXTS,
     email=st.none() | st.just("änne@example.com"),
+    ticket_id=st.none() | TEXTS,
     prediction=PREDICTIONS,
     version=st.sampled_from(["1.0.0", "1.10.0-rc.1"]),
 )
 def test_the_answer_has_the_bytes_of_the_standard_encoder_and_the_fields_of_the_schema(
-    title: str, description: str, email: str | None, prediction: Prediction, version: str
+    title: str, description: str, email: str | None, ticket_id: str | None, prediction: Prediction, version: str
 ) -> None:
-    ticket = Ticket.model_construct(title=title, description=description, customer_email=email)
+    ticket = Ticket.model_construct(title=title, description=description, customer_email=email, ticket_id=ticket_id)
     expected = document(ticket, prediction, version)
 
-    written = classification_json(ticket, prediction, version)
+    members = prediction_members(prediction, prediction_id=PREDICTION_ID, ticket_id=ticket_id, version=version)
+    written = f"{{{text_members(ticket)},{members}}}"
 
     assert Classification.model_validate_json(written).model_dump(mode="json") == expected
     # Encoders give very small numbers an exponent, and differ in its form.

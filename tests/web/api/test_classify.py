@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import gzip
 import json
+import time
+import uuid
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from app.models.classifier import TicketClassifier
+from app.store.ids import milliseconds_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,6 +23,8 @@ KEYS = [
     "title",
     "description",
     "customer_email",
+    "prediction_id",
+    "ticket_id",
     "predicted_priority",
     "predicted_department",
     "priority_confidence",
@@ -68,7 +73,7 @@ def test_a_ticket_without_a_description_has_a_title_only(service: Service) -> No
     left_out, empty = service.classify({"title": TITLE}), service.classify({"title": TITLE, "description": ""})
 
     assert left_out.status_code == 200
-    assert left_out.json() == empty.json()
+    assert {**left_out.json(), "prediction_id": None} == {**empty.json(), "prediction_id": None}
     assert left_out.json()["description"] == ""
 
 
@@ -110,6 +115,9 @@ def test_the_optional_address_may_be_left_out_or_null(service: Service) -> None:
         {"customer_email": "a.b+c!#$%&'*/=?^_`{|}~-@sub.example-host.co"},
         {"customer_email": "ü@müller.example"},
         {"customer_email": "a" * 64 + "@" + "b" * 60 + "." + "c" * 60 + "." + "d" * 60 + ".com"},
+        {"ticket_id": "4711"},
+        {"ticket_id": "x" * 128},
+        {"ticket_id": 'DESK-7 / "Zürich" \\ 東京 \U0001f600'},
     ],
     ids=lambda fields: next(iter(fields)),
 )
@@ -118,6 +126,21 @@ def test_valid_tickets_come_back_as_they_were_sent(service: Service, fields: dic
 
     assert response.status_code == 200, response.text
     assert {name: response.json()[name] for name in fields} == fields
+
+
+def test_every_answer_has_an_id_of_its_own_that_sorts_by_time(service: Service) -> None:
+    before_ms = time.time_ns() // 1_000_000
+    bodies = [service.classify(ticket(ticket_id="4711")).json() for _ in range(3)]
+    batch = service.classify({"tickets": [ticket(), ticket(ticket_id="a"), ticket()]}, path="/classify/batch").json()
+    bodies += batch["results"]
+    after_ms = time.time_ns() // 1_000_000
+
+    ids = [body["prediction_id"] for body in bodies]
+    assert len(set(ids)) == 6
+    assert ids == sorted(ids)
+    assert all(before_ms <= milliseconds_of(one) <= after_ms for one in ids)
+    assert {(uuid.UUID(one).version, uuid.UUID(one).variant) for one in ids} == {(7, uuid.RFC_4122)}
+    assert [body["ticket_id"] for body in bodies] == ["4711", "4711", "4711", None, "a", None]
 
 
 @pytest.mark.parametrize(
@@ -146,6 +169,19 @@ def test_valid_tickets_come_back_as_they_were_sent(service: Service, fields: dic
         (ticket(customer_email="a\0@example.com"), "customer_email"),
         (ticket(customer_email="x" * 250 + "@example.com"), "customer_email"),
         (ticket(customer_email=7), "customer_email"),
+        (ticket(ticket_id=""), "ticket_id"),
+        (ticket(ticket_id="x" * 129), "ticket_id"),
+        (ticket(ticket_id=7), "ticket_id"),
+        (ticket(ticket_id="a\0b"), "ticket_id"),
+        (ticket(ticket_id="a\tb"), "ticket_id"),
+        (ticket(ticket_id="4711\n"), "ticket_id"),
+        (ticket(ticket_id="a\x7fb"), "ticket_id"),
+        (ticket(ticket_id="a\u0085b"), "ticket_id"),
+        (ticket(ticket_id="a\u00a0b"), "ticket_id"),
+        (ticket(ticket_id="a\u200bb"), "ticket_id"),
+        (ticket(ticket_id="a\u202eb"), "ticket_id"),
+        (ticket(ticket_id="a\u2028b"), "ticket_id"),
+        (ticket(ticket_id="\ufeff4711"), "ticket_id"),
         (ticket(unknown=1), "(unknown field)"),
         (ticket(Title="x"), "(unknown field)"),
         ([], "(body)"),
@@ -197,6 +233,8 @@ def test_what_is_not_strict_json_is_refused(service: Service, content: bytes) ->
         ticket(title=["canaryvalue"]),
         ticket(title="canaryvalue" * 100),
         ticket(customer_email="canaryvalue"),
+        ticket(ticket_id="canaryvalue" * 20),
+        ticket(ticket_id="canaryvalue\n"),
         {"canaryfield": {"canaryfield": "canaryvalue"}},
         "canaryvalue",
     ],
