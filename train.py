@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from app.config import Settings, load_settings
 from app.models.artifacts import write_version
@@ -15,6 +16,9 @@ from app.models.versions import VersionName
 from app.tickets.columns import DEFAULT_TARGETS
 from app.tickets.input_error import InputError
 from app.tickets.name_pairs import TEXT_FIELDS, check_fields, parse_column_map, parse_label_map
+
+if TYPE_CHECKING:
+    from app.training.intake.judgements import JudgedLabel
 
 EXIT_DONE, EXIT_FAILED, EXIT_BAD_INPUT = 0, 1, 2
 
@@ -26,6 +30,14 @@ def parse_arguments(argv: Sequence[str] | None, settings: Settings) -> argparse.
     )
     parser.add_argument(
         "--data", type=Path, metavar="FILE", help="CSV, JSON (an array, or an object a line) or Parquet"
+    )
+    parser.add_argument(
+        "--feedback",
+        nargs="?",
+        const=settings.store_url,
+        metavar="STORE_URL",
+        help="add the tickets that people judged, the latest judgement of each; without --data: train on these alone "
+        "(default of the URL: STORE_URL)",
     )
     parser.add_argument("--rows", type=_positive, metavar="N", help="how many tickets to generate without --data")
     parser.add_argument(
@@ -114,15 +126,49 @@ def main(argv: Sequence[str] | None = None) -> int:
     from app.training.files.version_files import where_words_are  # noqa: PLC0415
 
     try:
-        files = run(arguments, settings, trained_at=_now())
+        judged = None if arguments.feedback is None else _judged_labels(arguments.feedback)
+        files = run(arguments, settings, trained_at=_now(), judged=judged)
         write_version(directory, files, force=arguments.force)
     except (InputError, FileExistsError) as error:
         return _refuse(str(error))
+    except ConnectionError as error:
+        sys.stderr.write(f"train.py: {error}\n")
+        return EXIT_FAILED
     except OSError as error:
         sys.stderr.write(f"train.py: {directory} was not written: {error}\n")
         return EXIT_FAILED
     sys.stdout.write(f"wrote {directory}\n{where_words_are(files, show_examples=not arguments.no_examples)}\n")
     return EXIT_DONE
+
+
+def _judged_labels(store_url: str) -> list[JudgedLabel]:
+    """Return what people said of tickets whose text is kept, the latest last.
+
+    Raise ``InputError`` when there is no store, or nothing in it, and ``ConnectionError`` when it does not answer.
+    """
+    # Only who asks for it needs the packages of the store.
+    from app.store.database import StoreUnavailableError  # noqa: PLC0415
+    from app.store.existing import NoStoreError, existing_store  # noqa: PLC0415
+    from app.store.judged_tickets import read_judged_tickets  # noqa: PLC0415
+    from app.training.intake.judgements import JudgedLabel  # noqa: PLC0415
+
+    try:
+        with existing_store(store_url) as database:
+            judged = [
+                (judgement.feedback_id, JudgedLabel(t.ticket_id or "", t.title, t.description, head, judgement.label))
+                for t in read_judged_tickets(database)
+                for head, judgement in t.judgements.items()
+            ]
+    except NoStoreError as error:
+        raise InputError(f"--feedback: {error}") from error
+    except StoreUnavailableError as error:
+        raise ConnectionError(f"--feedback: {error}") from error
+    if not judged:
+        raise InputError(
+            "--feedback: the store has no judged ticket with its text: judge some under /review, "
+            "with STORE_TEXT review or all"
+        )
+    return [label for _, label in sorted(judged, key=lambda pair: pair[0])]
 
 
 def _refuse(reason: str) -> int:

@@ -37,6 +37,7 @@ _DATABASE = re.compile(r"/?|/\d{1,5}", re.ASCII)
 # What a server with a certificate of its own authority needs; other options would change how failures are met.
 _REDIS_OPTIONS = frozenset({"ssl_ca_certs", "ssl_cert_reqs"})
 _ORIGINS_EXPECTED = "a list of origins such as https://desk.example.com, or *"
+STORE_URLS = "sqlite:///FILE, postgresql://USER@HOST:PORT/NAME and off"
 # A name that is shown and stored, and the hash of the key that it belongs to.
 REVIEWER_NAME = re.compile(r"[A-Za-z0-9._@-]{1,64}", re.ASCII)
 _REVIEWER_KEY = re.compile(rf"({REVIEWER_NAME.pattern}):([0-9A-Fa-f]{{64}})", re.ASCII)
@@ -197,8 +198,8 @@ class Settings(BaseSettings):
     @field_validator("store_url")
     @classmethod
     def _check_store(cls, value: str) -> str:
-        if not _is_store_url(value):
-            raise ValueError("is none of sqlite:///FILE, postgresql://USER@HOST:PORT/NAME and off")
+        if not is_store_url(value):
+            raise ValueError(f"is none of {STORE_URLS}")
         if value.startswith("postgresql:") and find_spec("psycopg") is None:
             raise ValueError("needs the package psycopg: pip install -r requirements-postgres.txt")
         return value
@@ -240,7 +241,8 @@ def _is_redis_url(value: str) -> bool:
     return is_known and is_address and bool(_DATABASE.fullmatch(parts.path)) and not parts.fragment
 
 
-def _is_store_url(value: str) -> bool:
+def is_store_url(value: str) -> bool:
+    """Return whether ``value`` is what STORE_URL takes; it may have a password in it, and is never to be quoted."""
     if value == "off":
         return True
     try:

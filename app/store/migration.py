@@ -45,6 +45,12 @@ def upgrade(database: Database) -> bool:
         return True
 
 
+def is_current(database: Database) -> bool:
+    """Return whether the tables are those of this release, changing nothing; raise ``StoreUnavailableError``."""
+    with database.reading() as connection:
+        return _revision(connection) == HEAD
+
+
 def _revision(connection: Connection) -> str | None:
     if not inspect(connection).has_table("alembic_version"):
         return None

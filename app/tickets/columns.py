@@ -90,12 +90,17 @@ def _label_columns(table: Table, targets: Sequence[str] | None, column_map: Mapp
         )
     for head in targets:
         table.column(column_map.get(head, head))
-        if not _HEAD_NAME.fullmatch(head):
+        if not is_head_name(head):
             raise InputError(
                 f"{table.path}, row 1, column {quoted(head)}: a target names files: letters, digits, _ and -; "
                 f'give it such a name with --targets NAME --map "NAME={head}"'
             )
     return {head: column_map.get(head, head) for head in targets}
+
+
+def is_head_name(name: str) -> bool:
+    """Say whether ``name`` may be that of a head, which is a part of the names of files."""
+    return _HEAD_NAME.fullmatch(name) is not None
 
 
 def _guess(table: Table, names: Sequence[str]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
@@ -15,6 +16,7 @@ from app.tickets.columns import GROUP_COLUMN
 from app.tickets.input_error import InputError
 from app.training.files.version_files import METRICS_NAME
 from app.training.fitting.word_vectors import WordVectors
+from app.training.intake.judgements import JudgedLabel, judgements_alone, with_judgements
 from app.training.intake.labelled_tickets import Intake, Tickets, read_tickets
 from app.training.measuring.label_errors import check_method
 from app.training.pipeline import TrainingOptions, train
@@ -25,11 +27,20 @@ from app.training.thresholds.decide import Aims
 from data.generate_dataset import DEFAULT_ROWS, generate
 
 
-def run(arguments: argparse.Namespace, settings: Settings, *, trained_at: str) -> dict[str, bytes]:
-    """Return the files of the version; raise ``InputError`` when the input cannot be trained on."""
+def run(
+    arguments: argparse.Namespace,
+    settings: Settings,
+    *,
+    trained_at: str,
+    judged: Sequence[JudgedLabel] | None = None,
+) -> dict[str, bytes]:
+    """Return the files of the version; raise ``InputError`` when the input cannot be trained on.
+
+    ``judged``: what people said, the latest last, to be added to the data, or alone if there is none.
+    """
     console = Console(stderr=True)
     check_method(arguments.label_errors)
-    tickets = _tickets(arguments, settings)
+    tickets = _tickets(arguments, settings, judged)
     for note in tickets.notes:
         console.print(f"note: {note}", style="yellow", markup=False, highlight=False)
     given_labels = tickets.given_labels()
@@ -70,7 +81,7 @@ def run(arguments: argparse.Namespace, settings: Settings, *, trained_at: str) -
         try:
             files = train(tickets, options, eval_tickets=eval_tickets, progress=progress)
         except OneGroupError as error:
-            raise InputError(f"{arguments.data or 'generated tickets'}: {error}") from error
+            raise InputError(f"{_source(arguments, judged)}: {error}") from error
     metrics = json.loads(files[METRICS_NAME])
     Console().print(_summary(metrics))
     if eval_tickets is not None:
@@ -81,9 +92,16 @@ def run(arguments: argparse.Namespace, settings: Settings, *, trained_at: str) -
     return files
 
 
-def _tickets(arguments: argparse.Namespace, settings: Settings) -> Tickets:
+def _source(arguments: argparse.Namespace, judged: Sequence[JudgedLabel] | None) -> str:
+    """Return what the tickets are called in a message."""
+    if judged is None:
+        return str(arguments.data or "generated tickets")
+    return "judged tickets" if arguments.data is None else f"{arguments.data} and judged tickets"
+
+
+def _tickets(arguments: argparse.Namespace, settings: Settings, judged: Sequence[JudgedLabel] | None) -> Tickets:
     if arguments.data is not None:
-        return read_tickets(
+        tickets = read_tickets(
             arguments.data,
             Intake(
                 targets=arguments.targets,
@@ -91,8 +109,14 @@ def _tickets(arguments: argparse.Namespace, settings: Settings) -> Tickets:
                 label_map=arguments.label_map,
                 group=arguments.group,
                 skip_blank_labels=arguments.skip_blank_labels,
+                for_training=judged is None,
             ),
         )
+        return tickets if judged is None else with_judgements(tickets, judged, source=_source(arguments, judged))
+    if judged is not None:
+        if arguments.group is not None:
+            raise InputError(f'--group: judged tickets have no column "{arguments.group}"; give --data')
+        return judgements_alone(judged, targets=arguments.targets, source=_source(arguments, judged))
     if arguments.group not in {None, GROUP_COLUMN}:
         raise InputError(f'--group: generated tickets have no column "{arguments.group}", only "{GROUP_COLUMN}"')
     generated = list(generate(arguments.rows or DEFAULT_ROWS, seed=settings.random_seed))

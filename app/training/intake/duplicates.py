@@ -16,12 +16,10 @@ def duplicate_notes(
 
     Texts are the same when they differ in letter case and spaces only.
     """
-    # Hashes, because a million texts a second time would not fit beside the first: two of a million share one with a
-    # probability of three in a hundred million.
     first: dict[int, int] = {}
     repeats: list[tuple[int, int]] = []
     for i, (title, description) in enumerate(texts):
-        earlier = first.setdefault(hash(" ".join(f"{title}\n{description}".casefold().split())), i)
+        earlier = first.setdefault(text_key(title, description), i)
         if earlier != i:
             repeats.append((i, earlier))
     if not repeats:
@@ -42,6 +40,13 @@ def duplicate_notes(
                 f"{pairs}{_more(len(contradictions))}"
             )
     return notes
+
+
+def text_key(title: str, description: str) -> int:
+    """Return a number that texts share, within this process, when they differ in letter case and spaces only."""
+    # A hash, because a million texts a second time would not fit beside the first: two of a million share one with a
+    # probability of three in a hundred million.
+    return hash(" ".join(f"{title}\n{description}".casefold().split()))
 
 
 def _more(n: int) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from array import array
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,11 +12,19 @@ from app.tickets.input_error import InputError, quoted
 from app.tickets.table import Table, read_table
 from app.training.intake.blank_labels import BlankLabels
 from app.training.intake.duplicates import duplicate_notes
+from app.training.intake.enough_labels import check_labels
 from app.training.intake.label_names import LabelNames, unused_notes
-from app.training.intake.rare_labels import rare_label_note, rare_labels
 
-_FEWEST_LABELS = 2
-_FEWEST_TICKETS_A_LABEL = 2
+# The row number of a ticket that comes from no file.
+NO_ROW = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FeedbackCounts:
+    """How many of the tickets people judged, and how many of those are in the file of the data too."""
+
+    n_tickets: int
+    n_in_data: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,10 +44,18 @@ class Tickets:
     notes: tuple[str, ...]
     row_numbers: Sequence[int] | None = None
     ids: list[str] | None = None
+    feedback: FeedbackCounts | None = None
 
     def row_number(self, ticket: int) -> int:
-        """Return the row of a ticket in its file, counted from 1 with the header, as a spreadsheet does."""
+        """Return the row of a ticket in its file, counted from 1 with the header, as a spreadsheet does.
+
+        It is ``NO_ROW`` for a ticket that comes from no file.
+        """
         return ticket + 2 if self.row_numbers is None else self.row_numbers[ticket]
+
+    def row_name(self, ticket: int) -> str:
+        """Return the row of a ticket for people to read; blank for a ticket that comes from no file."""
+        return str(self.row_number(ticket) or "")
 
     def given_labels(self) -> dict[str, list[str]]:
         """Return the labels of each head, of the tickets that have one."""
@@ -59,7 +74,7 @@ class Intake:
     ``label_map``: the file's label to ours.
     ``group``: the column whose values a split keeps together; ``None`` for ``GROUP_COLUMN``, if the file has it.
     ``skip_blank_labels``: leave out tickets without any label, which are an error otherwise.
-    ``for_training=False``: tickets to evaluate on, where one label, or a rare one, is no mistake.
+    ``for_training=False``: tickets to evaluate on, or to add others to, where one label, or a rare one, is no mistake.
     """
 
     targets: Sequence[str] | None = None
@@ -92,10 +107,10 @@ def read_tickets(path: Path, intake: Intake = Intake()) -> Tickets:
     for head, given in tickets.given_labels().items():
         if not given:
             raise InputError(f"{path}, column {quoted(columns.labels[head])}: no ticket has a label")
-        if intake.for_training:
-            _check_enough(table, rows.row_numbers, columns.labels[head], labels[head])
-            notes += [rare_label_note(head, label, n) for label, n in rare_labels(given).items()]
     if intake.for_training:
+        notes += check_labels(
+            labels, lambda head, i: f"{path}, row {rows.row_numbers[i]}, column {quoted(columns.labels[head])}"
+        )
         notes += duplicate_notes(zip(rows.titles, rows.descriptions, strict=True), labels, rows.row_numbers)
     return replace(tickets, notes=tuple(notes))
 
@@ -164,19 +179,3 @@ class _Rows:
             notes.append(f"{self._n_blank} rows without title and description were left out")
         notes += self._blank_labels.notes()
         return [*notes, *unused_notes(self._label_map, self.names.values())]
-
-
-def _check_enough(table: Table, row_numbers: Sequence[int], column: str, values: Sequence[str]) -> None:
-    counts = Counter(filter(None, values))
-    if len(counts) < _FEWEST_LABELS:
-        (only,) = counts
-        raise InputError(
-            f"{table.path}, row {row_numbers[values.index(only)]}, column {quoted(column)}: "
-            f"every ticket has the label {quoted(only)}; there is nothing to learn from fewer than two labels"
-        )
-    rare = next((label for label, count in counts.items() if count < _FEWEST_TICKETS_A_LABEL), None)
-    if rare is not None:
-        raise InputError(
-            f"{table.path}, row {row_numbers[values.index(rare)]}, column {quoted(column)}: "
-            f"the label {quoted(rare)} occurs once; give it more tickets, or join it to another with --label-map"
-        )

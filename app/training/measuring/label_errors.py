@@ -82,8 +82,9 @@ def find_suspects(
 def label_errors_csv(suspects: Mapping[str, Sequence[Suspect]], tickets: Tickets, *, show_texts: bool) -> bytes:
     """Return the suspects of every head as CSV for the people who know the tickets; texts only with ``show_texts``.
 
-    ``row`` is the row in the training file, as a spreadsheet counts, ``id`` what the caller knows the ticket by, where
-    the file has it. A cell that a spreadsheet would take for a formula gets an apostrophe before it.
+    ``row`` is the row in the training file, as a spreadsheet counts, blank for a ticket that comes from none, ``id``
+    what the caller knows the ticket by, where that is known. A cell that a spreadsheet would take for a formula gets an
+    apostrophe before it.
     """
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
@@ -95,7 +96,7 @@ def label_errors_csv(suspects: Mapping[str, Sequence[Suspect]], tickets: Tickets
             texts = (tickets.titles[suspect.ticket], tickets.descriptions[suspect.ticket]) if show_texts else ()
             writer.writerow(
                 [
-                    tickets.row_number(suspect.ticket),
+                    tickets.row_name(suspect.ticket),
                     *(() if ids is None else (inert(ids[suspect.ticket]),)),
                     head,
                     inert(suspect.given),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import joblib
@@ -26,6 +27,7 @@ def metadata_of(tickets: Tickets, parts: Partition, metrics: Mapping[str, Mappin
     """Return what it says of the data, the split, the libraries, and the precision that each head promises."""
     return {
         "data_sha256": tickets.sha256,
+        **({} if tickets.feedback is None else {"feedback": asdict(tickets.feedback)}),
         "split": {
             "n_tickets": len(tickets),
             "n_train": len(parts.split.train),

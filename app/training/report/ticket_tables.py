@@ -75,7 +75,7 @@ def _header(findings: Findings, *columns: str) -> list[str]:
 def _name(findings: Findings, ticket: int) -> list[str]:
     """Return the row of a ticket in its file, and what the caller knows it by."""
     ids = findings.tickets.ids
-    return [str(findings.tickets.row_number(ticket)), *([] if ids is None else [ids[ticket]])]
+    return [findings.tickets.row_name(ticket), *([] if ids is None else [ids[ticket]])]
 
 
 def _quoted(findings: Findings, ticket: int) -> list[str]:
