@@ -42,6 +42,7 @@ from app.web.roles import LEAST_ROLES, protected_paths
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
+    from app.feedback.recorder import Recorder
     from app.store.store import Store
 
 EXEMPT_PATHS: Final = health.HEALTH_PATHS | {metrics.METRICS_PATH}
@@ -108,7 +109,8 @@ def _lifespan(
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
-        store = _store(settings)
+        store = _store(settings, app_metrics)
+        recorder = None if store is None else _recorder(settings, store, app_metrics)
         asyncio.get_running_loop().set_exception_handler(log_loop_error)
         registry = ModelRegistry(
             Path(settings.models_base_dir),
@@ -120,6 +122,8 @@ def _lifespan(
         registry.load()
         if store is not None:
             await store.start()
+        if recorder is not None:
+            recorder.start()
         updates = ModelUpdates(registry)
         await updates.start()
         await limiter.start()
@@ -129,6 +133,7 @@ def _lifespan(
                 "model_updates": updates,
                 "metrics": app_metrics,
                 "store": store,
+                "recorder": recorder,
                 "drift": drift,
                 "joint_prediction": JointPrediction(app_metrics.scored),
                 "ticket_admission": Admission(
@@ -140,13 +145,15 @@ def _lifespan(
         finally:
             await limiter.close()
             await updates.close()
+            if recorder is not None:
+                await recorder.close()
             if store is not None:
                 await store.close()
 
     return lifespan
 
 
-def _store(settings: Settings) -> Store | None:
+def _store(settings: Settings, app_metrics: Metrics) -> Store | None:
     if settings.store_url == "off":
         return None
     # Only those who keep something need the packages, and wait for their import.
@@ -156,7 +163,21 @@ def _store(settings: Settings) -> Store | None:
 
     if "store_url" not in settings.model_fields_set and not is_usable_by_default(settings.store_url):
         return None
-    return Store(Database(settings.store_url))
+    return Store(Database(settings.store_url), on_change=app_metrics.store_changed)
+
+
+def _recorder(settings: Settings, store: Store, app_metrics: Metrics) -> Recorder:
+    from app.feedback.audits import Audits  # noqa: PLC0415 - as above
+    from app.feedback.recorder import Recorder  # noqa: PLC0415
+    from app.store.writer import RecordWriter  # noqa: PLC0415
+
+    writer = RecordWriter(
+        store,
+        on_written=app_metrics.records_written,
+        on_dropped=app_metrics.records_dropped,
+        on_waiting=app_metrics.records_waiting,
+    )
+    return Recorder(writer, audits=Audits(settings.audit_share), kept_text=settings.store_text)
 
 
 def _manifest_check(settings: Settings) -> ManifestCheck:

@@ -33,7 +33,7 @@ ALERTS = ROOT / "deploy" / "prometheus" / "alerts.yml"
 DASHBOARD = json.loads((ROOT / "deploy" / "grafana" / "ticket-classifier.json").read_text(encoding="utf-8"))
 KUBERNETES = list(yaml.safe_load_all((ROOT / "deploy/kubernetes/ticket-classifier.yaml").read_text(encoding="utf-8")))
 METRIC_ROW = re.compile(r"^\| `(\w+)` \| (counter|gauge|histogram) \| ([`\w, ]*)\| .+ \|$", re.MULTILINE)
-METRIC_NAME = re.compile(r"\b(?:http|ticket|rate_limit|service|process)_\w+")
+METRIC_NAME = re.compile(r"\b(?:http|ticket|rate_limit|store|service|process)_\w+")
 SUFFIXES = re.compile(r"_(?:bucket|sum|count)$")
 
 Shown = dict[str, tuple[str, frozenset[str]]]
@@ -42,7 +42,8 @@ Shown = dict[str, tuple[str, frozenset[str]]]
 @pytest.fixture
 def shown(start_service: StartService, write_model: WriteModel, tmp_path: Path) -> Shown:
     """The type and the label names of every metric, from a service that has counted something in each."""
-    service = start_service(models_base_dir=write_with_reference(write_model, tmp_path))
+    store = f"sqlite:///{tmp_path / 'store.db'}"
+    service = start_service(models_base_dir=write_with_reference(write_model, tmp_path), store_url=store)
     for _ in range(2):
         service.request("POST", "/classify/batch", json={"tickets": [dict(TICKET)] * 100})
     service.get("/nope")

@@ -62,6 +62,8 @@ _COUNTERS: Final = (
     _Shown("ticket_tokens", "Words in classified tickets."),
     _Shown("ticket_unknown_tokens", "Words in classified tickets that the model does not know."),
     _Shown("ticket_model_reloads", "Attempts at loading a version while the service runs.", ("result",)),
+    _Shown("store_records_written", "Answers that are in the store."),
+    _Shown("store_records_dropped", "Answers that the store will never have, by reason.", ("reason",)),
 )
 _HISTOGRAMS: Final = (
     _Shown(
@@ -86,6 +88,8 @@ _GAUGES: Final = (
         "rate_limit_storage_degraded",
         "1 when RATE_LIMIT_STORAGE fails for any worker, so that it counts requests by itself.",
     ),
+    _Shown("store_reachable", "1 when the store answers every worker.", merge=min),
+    _Shown("store_queue_records", "Answers that wait to be stored.", merge=sum),
 )
 _NAMES: Final = frozenset(metric.name for metrics in (_COUNTERS, _HISTOGRAMS, _GAUGES) for metric in metrics)
 

@@ -108,6 +108,24 @@ class Metrics:
         """Say whether the storage that processes share has failed."""
         self._numbers[self._storage_degraded] = degraded
 
+    def store_changed(self, status: Literal["sqlite", "postgresql", "unreachable"]) -> None:
+        """Say whether the store answers."""
+        self._numbers[self._values.slot(Key("store_reachable", lasting=False))] = status != "unreachable"
+
+    def records_waiting(self, n_records: int) -> None:
+        """Say how many answers wait to be stored."""
+        self._numbers[self._values.slot(Key("store_queue_records", lasting=False))] = n_records
+
+    def records_written(self, n_records: int) -> None:
+        """Count answers that are in the store."""
+        with self._lock:
+            self._numbers[self._values.slot(Key("store_records_written"))] += n_records
+
+    def records_dropped(self, reason: Literal["queue_full", "refused", "shutdown"], n_records: int) -> None:
+        """Count answers that the store will never have."""
+        with self._lock:
+            self._numbers[self._values.slot(Key("store_records_dropped", (reason,)))] += n_records
+
     def exposition(self) -> bytes:
         """Return all metrics in the Prometheus text format."""
         return generate_latest(self._registry)

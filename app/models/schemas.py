@@ -177,6 +177,7 @@ class Version(_Response):
     model_loaded: bool
     degraded: bool
     model_metadata: dict[str, Any] | None
+    store: Literal["sqlite", "postgresql", "off", "unreachable"] = Field(description="where answers are kept")
 
 
 class ModelStatus(_Response):

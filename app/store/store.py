@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
+Status = Literal["sqlite", "postgresql", "unreachable"]
 
 _LOOK_SECONDS: Final = 1.0
 _ANSWER_SECONDS: Final = 5.0
@@ -34,9 +35,11 @@ _MAX_WAITING: Final = 256
 class Store:
     """What may be done with the database, and whether it can be used now; ``start`` belongs to the event loop."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, on_change: Callable[[Status], None] = lambda _: None) -> None:
         self.kind: Kind = database.kind
         self._database = database
+        # Called from any thread.
+        self._on_change = on_change
         self._threads = DaemonThreads("store", n_threads=_THREADS, max_waiting=_MAX_WAITING)
         self._reachable = threading.Event()
         self._lost = threading.Event()
@@ -49,12 +52,13 @@ class Store:
         return self._reachable.is_set()
 
     @property
-    def status(self) -> Literal["sqlite", "postgresql", "unreachable"]:
+    def status(self) -> Status:
         """What ``/version`` says."""
         return self.kind if self.is_reachable else "unreachable"
 
     async def start(self, *, seconds: float = 2.0) -> None:
         """Begin to open the database, and wait so long for it at most."""
+        self._on_change(self.status)
         self._threads.start()
         threading.Thread(target=self._keep_open, name="store-opening", daemon=True).start()
         await asyncio.to_thread(self._reachable.wait, seconds)
@@ -96,6 +100,7 @@ class Store:
 
     def _lose(self, error: StoreUnavailableError) -> None:
         self._reachable.clear()
+        self._on_change(self.status)
         self._lost.set()
         self._say_lost(error)
 
@@ -129,6 +134,7 @@ class Store:
                 self._has_said_lost = False
                 logger.info("the store can be used again")
             self._reachable.set()
+            self._on_change(self.status)
 
 
 def _check_writable(database: Database) -> None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
     from starlette.types import Receive, Scope, Send
 
+    from app.feedback.recorder import Recorder
     from app.models.classifier import Prediction
     from app.serving.admission import Admission
     from app.serving.registry import LoadedModel, ModelRegistry
@@ -152,7 +153,7 @@ def _answers(model: LoadedModel, tickets: Sequence[Ticket], state: Mapping[str, 
 
 
 def answer_to(ticket: Ticket, prediction: Prediction, model: LoadedModel, state: Mapping[str, Any]) -> str:
-    """Count what is answered, and return it in JSON."""
+    """Count and record what is answered, and return it in JSON."""
     state["metrics"].predicted(prediction)
     state["drift"].observe(prediction, n_characters=len(ticket.title) + len(ticket.description))
     prediction_id = new_id()
@@ -160,4 +161,13 @@ def answer_to(ticket: Ticket, prediction: Prediction, model: LoadedModel, state:
     answer = prediction_members(
         prediction, prediction_id=prediction_id, ticket_id=ticket.ticket_id, version=model.version
     )
+    recorder: Recorder | None = state["recorder"]
+    if recorder is not None:
+        recorder.record(
+            prediction,
+            prediction_id=prediction_id,
+            model_digest=model.model_digest,
+            text_members=texts,
+            prediction_members=answer,
+        )
     return f"{{{texts},{answer}}}"

@@ -14,7 +14,7 @@ router = APIRouter(tags=["model"], responses=error_responses(LIMITED_ERRORS))
 @router.get("/version")
 async def version(request: Request) -> Version:
     """Say what runs: the service's version, and that of the model which is really loaded."""
-    state = request.state.registry.state
+    state, store = request.state.registry.state, request.state.store
     model = state.model
     return Version(
         api_version=__version__,
@@ -22,4 +22,5 @@ async def version(request: Request) -> Version:
         model_loaded=model is not None,
         degraded=state.degraded,
         model_metadata=None if model is None else dict(model.classifier.metadata),
+        store="off" if store is None else store.status,
     )

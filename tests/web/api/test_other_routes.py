@@ -102,6 +102,7 @@ def test_the_version_is_the_one_that_is_loaded(service: Service) -> None:
         "model_loaded": True,
         "degraded": False,
         "model_metadata": {"version": "1.0.0", "seed": 7},
+        "store": "off",
     }
 
 

@@ -1,0 +1,59 @@
+"""What is remembered of an answer: whether a person is asked about it, and whether its text is kept."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from app.feedback.review_worth import review_worth
+from app.store.ids import milliseconds_of
+
+if TYPE_CHECKING:
+    from app.feedback.audits import Audits
+    from app.models.classifier import Prediction
+    from app.store.writer import RecordWriter
+
+KeptText = Literal["none", "review", "all"]
+
+
+class Recorder:
+    """Makes the record of each answer, and hands it to ``writer``; may be used from any thread."""
+
+    def __init__(self, writer: RecordWriter, *, audits: Audits, kept_text: KeptText) -> None:
+        self._writer = writer
+        self._audits = audits
+        self._keeps_all = kept_text == "all"
+        self._keeps_asked = kept_text != "none"
+
+    def start(self) -> None:
+        """Begin to write."""
+        self._writer.start()
+
+    async def close(self) -> None:
+        """Write what waits; see ``RecordWriter.close``."""
+        await self._writer.close()
+
+    def record(
+        self,
+        prediction: Prediction,
+        *,
+        prediction_id: str,
+        model_digest: str,
+        text_members: str,
+        prediction_members: str,
+    ) -> None:
+        """Record an answer, whose members are given in JSON, those with the ticket's text apart.
+
+        A person is asked about each ticket that any head does not answer ``auto``, and about those that are drawn as
+        audits, which may be tickets with such a head too: what another head said is checked then.
+        """
+        decisions = [head.decision for head in prediction.heads.values()]
+        n_auto = decisions.count("auto")
+        is_audit = n_auto > 0 and self._audits.is_drawn()
+        is_all_auto = n_auto == len(decisions)
+        is_asked = is_audit or not is_all_auto
+        texts = f"{text_members}," if self._keeps_all or (is_asked and self._keeps_asked) else ""
+        self._writer.add(
+            f'{{"received_ms":{milliseconds_of(prediction_id)},"model_digest":"{model_digest}",'
+            f'"is_audit":{"true" if is_audit else "false"},"asked_chance":{self._audits.share if is_all_auto else 1.0},'
+            f'"worth":{f"{review_worth(prediction):.6f}" if is_asked else "null"},{texts}{prediction_members}}}'
+        )
