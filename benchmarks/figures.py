@@ -25,6 +25,7 @@ from benchmarks.tables import (
     overload_table,
     promises_table,
     quality_table,
+    review_order_table,
     soak_table,
 )
 
@@ -146,6 +147,7 @@ _BLOCKS: Mapping[str, Callable[[Path], str]] = {
     "overload": _of("overload", overload_table),
     "promises": _of("promises", promises_table),
     "soak": _of("soak", soak_table),
+    "review_order": _of("review_order", review_order_table),
 }
 
 

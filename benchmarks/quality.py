@@ -137,7 +137,7 @@ class Trainer:
                 writer = csv.writer(file)
                 writer.writerow(["title", "description", _HEAD])
                 writer.writerows(_row(tickets, i) for i in split.train.tolist())
-            return answers(self.trained(path), _some(tickets, split.validation), _HEAD)
+            return answers(self.trained(path), some_tickets(tickets, split.validation), _HEAD)
 
 
 def _it_tickets(trainer: Trainer) -> list[Figure]:
@@ -196,7 +196,8 @@ def _row(tickets: Tickets, i: int) -> tuple[str, str, str]:
     return tickets.titles[i], tickets.descriptions[i], tickets.labels[_HEAD][i]
 
 
-def _some(tickets: Tickets, chosen: Indices) -> Tickets:
+def some_tickets(tickets: Tickets, chosen: Indices) -> Tickets:
+    """Return the tickets at the positions ``chosen``."""
     rows = chosen.tolist()
     return Tickets(
         titles=[tickets.titles[i] for i in rows],

@@ -193,3 +193,30 @@ def promises_table(measured: Mapping[str, Any]) -> str:
 
 def _audits(n: int | None) -> str:
     return "never" if n is None else f"{n:,}"
+
+
+def review_order_table(measured: Mapping[str, Any]) -> str:
+    """Return a row for each order of review: its figures, and what it gains in points over two kinds of chance."""
+    measures = list(dict.fromkeys(figure["measure"] for figure in measured["figures"]))
+    by_order: dict[str, dict[str, Mapping[str, Any]]] = {}
+    for figure in measured["figures"]:
+        by_order.setdefault(figure["order"], {})[figure["measure"]] = figure
+    baselines = [order for order in by_order if any(order in f["gains"] for f in measured["figures"])]
+    gains = [(measure, baseline) for measure in measures[:2] for baseline in baselines]
+    headings = ("200 judged", *measures, *(f"{measure} above {baseline}" for measure, baseline in gains))
+    rows = [
+        (
+            order,
+            *(f"{figures[measure]['mean']:.3f}" for measure in measures),
+            *(_points(figures[measure]["gains"].get(baseline)) for measure, baseline in gains),
+        )
+        for order, figures in by_order.items()
+    ]
+    return table(headings, rows)
+
+
+def _points(gain: Mapping[str, Any] | None) -> str:
+    if gain is None:
+        return ""
+    low, high = gain["interval"]
+    return f"{100 * gain['mean']:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})"

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from app.feedback.review_worth import review_worth
+from app.feedback.review_worth import LabelWeights, label_weights, review_worth
 from app.store.ids import milliseconds_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from app.feedback.audits import Audits
     from app.models.classifier import Prediction
     from app.store.writer import RecordWriter
@@ -23,6 +25,8 @@ class Recorder:
         self._audits = audits
         self._keeps_all = kept_text == "all"
         self._keeps_asked = kept_text != "none"
+        # Of the model that answered last, by its digest.
+        self._label_weights: dict[str, LabelWeights] = {}
 
     def start(self) -> None:
         """Begin to write."""
@@ -38,6 +42,7 @@ class Recorder:
         *,
         prediction_id: str,
         model_digest: str,
+        model_metadata: Mapping[str, object],
         text_members: str,
         prediction_members: str,
     ) -> None:
@@ -51,9 +56,20 @@ class Recorder:
         is_audit = n_auto > 0 and self._audits.is_drawn()
         is_all_auto = n_auto == len(decisions)
         is_asked = is_audit or not is_all_auto
+        worth = "null"
+        if is_asked:
+            weights = self._weights_of(model_digest, model_metadata)
+            worth = f"{review_worth(prediction, weights, is_audit=is_audit):.6f}"
         texts = f"{text_members}," if self._keeps_all or (is_asked and self._keeps_asked) else ""
         self._writer.add(
             f'{{"received_ms":{milliseconds_of(prediction_id)},"model_digest":"{model_digest}",'
             f'"is_audit":{"true" if is_audit else "false"},"asked_chance":{self._audits.share if is_all_auto else 1.0},'
-            f'"worth":{f"{review_worth(prediction):.6f}" if is_asked else "null"},{texts}{prediction_members}}}'
+            f'"worth":{worth},{texts}{prediction_members}}}'
         )
+
+    def _weights_of(self, model_digest: str, metadata: Mapping[str, object]) -> LabelWeights:
+        weights = self._label_weights.get(model_digest)
+        if weights is None:
+            weights = label_weights(metadata)
+            self._label_weights = {model_digest: weights}
+        return weights

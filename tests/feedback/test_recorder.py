@@ -80,6 +80,8 @@ def test_every_answer_is_recorded_and_its_text_kept_as_the_setting_says(
         assert row["asked_chance"] == (0.5 if decisions == {"auto"} else 1.0)
         assert (answer["prediction_id"] in items) == is_asked
         assert "auto" in decisions or not row["is_audit"]
+        if is_asked:
+            assert (items[answer["prediction_id"]]["rank"] == -1.0) == row["is_audit"]
     assert kinds == {
         (True, True, True),
         (True, True, False),

@@ -167,6 +167,7 @@ def answer_to(ticket: Ticket, prediction: Prediction, model: LoadedModel, state:
             prediction,
             prediction_id=prediction_id,
             model_digest=model.model_digest,
+            model_metadata=model.classifier.metadata,
             text_members=texts,
             prediction_members=answer,
         )
