@@ -66,6 +66,9 @@ REVIEWERS_DISABLED = ErrorKind(
     "reviewers_disabled", 403, "Tickets are shown to no other machine until REVIEWER_API_KEYS holds a key."
 )
 NOT_FOUND = ErrorKind("not_found", 404, "There is nothing at this path.")
+UNKNOWN_PREDICTION = ErrorKind(
+    "unknown_prediction", 404, "There is no such prediction; the ticket's text can be sent along as ticket instead."
+)
 METHOD_NOT_ALLOWED = ErrorKind("method_not_allowed", 405, "This path does not take this method; see the Allow header.")
 REQUEST_TIMEOUT = ErrorKind("request_timeout", 408, "The request did not arrive in full in time.")
 MODEL_REFUSED = ErrorKind(

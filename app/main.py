@@ -27,7 +27,7 @@ from app.serving.admission import TICKET_UNITS, WAITING_BATCH_UNITS, Admission
 from app.serving.joint_prediction import JointPrediction
 from app.serving.model_updates import ModelUpdates
 from app.serving.registry import ModelRegistry, ModelState
-from app.web.api import health, metrics, model, version
+from app.web.api import health, metrics, model, review, version
 from app.web.api.classify import BATCH_MAX_BODY_BYTES, BATCH_PATH, CLASSIFY_PATH, classify_routes
 from app.web.api.documentation import complete_openapi
 from app.web.api.documentation_pages import documentation_routes
@@ -191,7 +191,7 @@ def _manifest_check(settings: Settings) -> ManifestCheck:
 
 def _routes(settings: Settings) -> list[APIRoute]:
     classify = classify_routes(batch_max_tickets=settings.batch_max_tickets, needs_api_key=bool(settings.api_keys))
-    routers = (health.router, version.router, model.router, metrics.router)
+    routers = (health.router, version.router, model.router, review.router, metrics.router)
     others = [route for router in routers for route in router.routes if isinstance(route, APIRoute)]
     heads = [_head_of(route) for route in others if "GET" in (route.methods or ())]
     return [*classify, *others, *heads]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import TYPE_CHECKING
+from urllib.parse import urlencode
 
 import httpx
 import pytest
@@ -11,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.config import Settings
+from app.keys import hash_key
 from tests.in_process import TICKET, Service
 
 if TYPE_CHECKING:
@@ -18,7 +21,22 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW")
-PATHS = ("/", "/classify", "/classify/batch", "/version", "/health", "/model/status", "/metrics", "/openapi.json", "/x")
+PATHS = (
+    "/", "/classify", "/classify/batch", "/version", "/health", "/model/status", "/metrics", "/openapi.json", "/x",
+)  # fmt: skip
+# What callers put into paths: any text, that of a route, and what databases and file systems mind.
+SEGMENTS = st.text(max_size=20) | st.sampled_from(
+    ["", ".", "..", "\0", "\n", "claim", "{prediction_id}", "01900000-0000-7000-8000-000000000000", "a/b", "'", "%00"]
+)
+PATHS_OF_THE_STORE = st.sampled_from(["/review", "/review/claim"]) | st.builds("/review/{}/skip".format, SEGMENTS)
+QUERIES = st.binary(max_size=30) | st.lists(
+    st.tuples(
+        st.sampled_from(["head", "label", "decision", "state", "order", "limit", "cursor", "x"]),
+        st.text(max_size=8)
+        | st.sampled_from(["1", "open", "judged", "newest", "oldest", "review", "0" * 48, "f" * 48, "7ff8" + "0" * 44]),
+    ),
+    max_size=3,
+).map(lambda pairs: urlencode(pairs).encode())
 HEADER_NAMES = (
     b"content-type", b"content-encoding", b"content-length", b"transfer-encoding", b"x-request-id", b"x-api-key",
     b"authorization", b"x-forwarded-for", b"origin", b"access-control-request-method", b"accept", b"host", b"cookie",
@@ -60,6 +78,24 @@ def open_service(models_dir: Path) -> Iterator[Service]:
         yield service
 
 
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def store_service(
+    models_dir: Path, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Service]:
+    with contextlib.ExitStack() as stack:
+        if request.param == "sqlite":
+            store_url = f"sqlite:///{tmp_path_factory.mktemp('store') / 'store.db'}"
+        else:
+            store_url = stack.enter_context(request.getfixturevalue("postgres").database())
+        values = {
+            "models_base_dir": str(models_dir),
+            "rate_limit_requests": 1_000_000,
+            "store_url": store_url,
+            "admin_api_keys": (hash_key("admin"),),
+        }
+        yield stack.enter_context(Service(Settings(_env_file=None, **values)))
+
+
 def assert_well_formed(response: httpx.Response, method: str) -> None:
     assert response.status_code < 500
     request_id = response.headers["x-request-id"]
@@ -83,6 +119,18 @@ def test_any_request_is_answered_below_500_in_the_one_shape(
     open_service: Service, method: str, path: str, query: bytes, headers: list[tuple[bytes, bytes]], body: bytes
 ) -> None:
     answer = open_service.ask_raw(method, path, query=query, headers=headers, body=body)
+
+    assert_well_formed(answer, method)
+
+
+@settings(deadline=None, max_examples=200)
+@given(method=st.sampled_from(METHODS), path=PATHS_OF_THE_STORE, query=QUERIES, body=BODIES)
+def test_any_request_to_what_asks_the_store_is_answered_below_500(
+    store_service: Service, method: str, path: str, query: bytes, body: bytes
+) -> None:
+    headers = [(b"x-api-key", b"admin"), (b"content-type", b"application/json")]
+
+    answer = store_service.ask_raw(method, path, query=query, headers=headers, body=body)
 
     assert_well_formed(answer, method)
 

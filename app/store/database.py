@@ -15,6 +15,8 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DatabaseError, DataError, IntegrityError, InterfaceError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from app.errors import STORE_UNAVAILABLE, ServiceError
+
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator
@@ -45,8 +47,15 @@ _POSTGRES_OPTIONS: Final = {
 _OURS: Final = (IntegrityError, ProgrammingError, DataError)
 
 
-class StoreUnavailableError(Exception):
-    """The database cannot be used now: not reachable, locked, full, read-only or damaged. It may be again."""
+class StoreUnavailableError(ServiceError):
+    """The database cannot be used now: not reachable, locked, full, read-only or damaged. It may be again.
+
+    The reason is for the log; a caller whom it reaches is told what the catalogue says.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(STORE_UNAVAILABLE)
+        self.args = (reason,)
 
 
 class Database:

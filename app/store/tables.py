@@ -111,8 +111,8 @@ review_items: Final = Table(
     "review_items",
     metadata,
     Column("prediction_id", _UUID, ForeignKey("predictions.prediction_id", ondelete="CASCADE"), primary_key=True),
-    # The queue's order, lowest first: how often the ticket was skipped, less what a judgement of it is expected to be
-    # worth, from 0 to 1; docs/feedback.md says how that is computed.
+    # The queue's order, lowest first: minus what a judgement of the ticket is expected to be worth, from 0 to 1, which
+    # docs/feedback.md explains; once skipped, one more than the last in the queue.
     Column("rank", Float, nullable=False),
     Column("is_open", Boolean, nullable=False),
     Column("reviewer", _NAME),
@@ -123,6 +123,19 @@ review_items: Final = Table(
         "prediction_id",
         sqlite_where=text("is_open"),
         postgresql_where=text("is_open"),
+    ),
+    # By time, which is the order of ids.
+    Index(
+        "ix_review_items_open_by_time",
+        "prediction_id",
+        sqlite_where=text("is_open"),
+        postgresql_where=text("is_open"),
+    ),
+    Index(
+        "ix_review_items_closed_by_time",
+        "prediction_id",
+        sqlite_where=text("NOT is_open"),
+        postgresql_where=text("NOT is_open"),
     ),
 )
 

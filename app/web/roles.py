@@ -33,6 +33,9 @@ LEAST_ROLES: Final[Mapping[str, Role]] = MappingProxyType(
         "/classify/batch": Role.CALLER,
         "/model/status": Role.CALLER,
         "/model/drift": Role.CALLER,
+        "/review": Role.REVIEWER,
+        "/review/claim": Role.REVIEWER,
+        "/review/{prediction_id}/skip": Role.REVIEWER,
         "/model/activate": Role.ADMIN,
         "/model/reload": Role.ADMIN,
     }

@@ -37,6 +37,8 @@ _SECURITY_SCHEMES: Final = {
     "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
     "bearer": {"type": "http", "scheme": "bearer"},
 }
+# What the framework would say of parameters that it had parsed; it is given none to parse.
+_FRAMEWORK_ERROR: Final = "HTTPValidationError"
 _REQUEST_ID_HEADER: Final = {
     "description": "The request's id: what was sent, if it has a valid form, else a new one.",
     "schema": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,128}$"},
@@ -69,10 +71,14 @@ def complete_openapi(app: FastAPI, *, protected_paths: AbstractSet[str]) -> None
                 schema.setdefault("components", {})["securitySchemes"] = _SECURITY_SCHEMES
             for path, operations in schema["paths"].items():
                 for operation in operations.values():
+                    if _FRAMEWORK_ERROR in str(operation["responses"].get("422")):
+                        del operation["responses"]["422"]
                     for response in operation["responses"].values():
                         response.setdefault("headers", {})["X-Request-ID"] = _REQUEST_ID_HEADER
                     if path in protected_paths:
                         operation["security"] = [{name: []} for name in _SECURITY_SCHEMES]
+            for name in (_FRAMEWORK_ERROR, "ValidationError"):
+                schema["components"]["schemas"].pop(name, None)
             app.openapi_schema = schema
         return app.openapi_schema
 

@@ -56,6 +56,7 @@ _MESSAGES: Final = {
     "model_attributes_type": "must be an object",
     "model_version": "must be a version such as 1.10.0",
     "not_printable": "must have printable characters only",
+    "cursor": "must be the next_cursor of an answer",
     "nul_character": "title and description must not contain NUL characters",
     "blank_ticket": "title and description must not both be blank",
 }

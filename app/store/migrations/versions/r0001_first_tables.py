@@ -185,3 +185,19 @@ def upgrade() -> None:
         sqlite_where=sa.text("is_open"),
         postgresql_where=sa.text("is_open"),
     )
+    op.create_index(
+        "ix_review_items_open_by_time",
+        "review_items",
+        ["prediction_id"],
+        unique=False,
+        sqlite_where=sa.text("is_open"),
+        postgresql_where=sa.text("is_open"),
+    )
+    op.create_index(
+        "ix_review_items_closed_by_time",
+        "review_items",
+        ["prediction_id"],
+        unique=False,
+        sqlite_where=sa.text("NOT is_open"),
+        postgresql_where=sa.text("NOT is_open"),
+    )
