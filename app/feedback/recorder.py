@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from app.feedback.review_worth import LabelWeights, label_weights, review_worth
 from app.store.ids import milliseconds_of
+from app.store.prediction_records import Record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,16 +57,16 @@ class Recorder:
         is_audit = n_auto > 0 and self._audits.is_drawn()
         is_all_auto = n_auto == len(decisions)
         is_asked = is_audit or not is_all_auto
-        worth = "null"
+        worth = None
         if is_asked:
-            weights = self._weights_of(model_digest, model_metadata)
-            worth = f"{review_worth(prediction, weights, is_audit=is_audit):.6f}"
+            worth = review_worth(prediction, self._weights_of(model_digest, model_metadata), is_audit=is_audit)
         texts = f"{text_members}," if self._keeps_all or (is_asked and self._keeps_asked) else ""
-        self._writer.add(
+        asked_chance = self._audits.share if is_all_auto else 1.0
+        content = (
             f'{{"received_ms":{milliseconds_of(prediction_id)},"model_digest":"{model_digest}",'
-            f'"is_audit":{"true" if is_audit else "false"},"asked_chance":{self._audits.share if is_all_auto else 1.0},'
-            f'"worth":{worth},{texts}{prediction_members}}}'
+            f'"is_audit":{"true" if is_audit else "false"},"asked_chance":{asked_chance},{texts}{prediction_members}}}'
         )
+        self._writer.add(Record(prediction_id, worth, content))
 
     def _weights_of(self, model_digest: str, metadata: Mapping[str, object]) -> LabelWeights:
         weights = self._label_weights.get(model_digest)

@@ -1,12 +1,9 @@
-"""What was answered, from JSON into the tables: taken apart by the database, in one statement for each table.
-
-A record is an object with the members of an answer, those of its ticket only where its text is kept, and beside them
-``received_ms``, ``model_digest``, ``is_audit``, ``asked_chance`` and ``worth``, which is null where no person is asked.
-"""
+"""What was answered, from JSON into the tables: taken apart by the database, in one statement for each table."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+import json
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sqlalchemy import text
 
@@ -15,22 +12,30 @@ if TYPE_CHECKING:
 
     from app.store.database import Database, Kind
 
+
+class Record(NamedTuple):
+    """What is remembered of an answer; a tuple, because frozen dataclasses take more than twice as long to make.
+
+    ``worth`` is that of a person's judgement, None where nobody is asked. ``content`` is an object in JSON with the
+    members of the answer, those of its ticket only where its text is kept, and ``received_ms``, ``model_digest``,
+    ``is_audit`` and ``asked_chance``.
+    """
+
+    prediction_id: str
+    worth: float | None
+    content: str
+
+
 # The two databases differ in how an array becomes rows. Materialized, a record is not made into text again for each of
 # its members. The operators are the same in both; SQLite has them from 3.38 on.
-_RECORDS: Final[dict[Kind, str]] = {
-    "sqlite": "WITH record AS MATERIALIZED (SELECT value FROM json_each(:records))",
-    "postgresql": "WITH record AS MATERIALIZED (SELECT value FROM jsonb_array_elements(CAST(:records AS jsonb)))",
-}
-_HEADS: Final[dict[Kind, str]] = {
-    "sqlite": "json_each(record.value, '$.predictions') AS answer",
-    "postgresql": "jsonb_each(record.value -> 'predictions') AS answer",
-}
+_ROWS: Final[dict[Kind, str]] = {"sqlite": "json_each({})", "postgresql": "jsonb_array_elements(CAST({} AS jsonb))"}
+_MEMBERS: Final[dict[Kind, str]] = {"sqlite": "json_each({})", "postgresql": "jsonb_each({})"}
 _PREDICTIONS: Final = """
 INSERT INTO predictions (
     prediction_id, ticket_id, received_ms, model_version, model_digest, is_audit, asked_chance,
     title, description, customer_email
 )
-{records}
+WITH record AS MATERIALIZED (SELECT value FROM {records})
 SELECT
     value ->> 'prediction_id', value ->> 'ticket_id', CAST(value ->> 'received_ms' AS BIGINT),
     value ->> 'model_version', value ->> 'model_digest',
@@ -42,28 +47,26 @@ ON CONFLICT DO NOTHING
 """
 _ANSWERS: Final = """
 INSERT INTO answers (prediction_id, head, label, confidence, decision, reasons, alternatives)
-{records}
+WITH record AS MATERIALIZED (SELECT value FROM {records}),
+answer AS MATERIALIZED (
+    SELECT record.value ->> 'prediction_id' AS prediction_id, head.key, head.value FROM record, {heads} AS head
+)
 SELECT
-    record.value ->> 'prediction_id', answer.key, answer.value ->> 'label',
-    CAST(answer.value ->> 'confidence' AS FLOAT), answer.value ->> 'decision',
-    CAST(answer.value -> 'reasons' AS TEXT), CAST(answer.value -> 'alternatives' AS TEXT)
-FROM record, {heads}
+    prediction_id, key, value ->> 'label', CAST(value ->> 'confidence' AS FLOAT), value ->> 'decision',
+    CAST(value -> 'reasons' AS TEXT), CAST(value -> 'alternatives' AS TEXT)
+FROM answer
 """
 _REVIEW_ITEMS: Final = """
 INSERT INTO review_items (prediction_id, rank, is_open, leased_until_ms)
-{records}
-SELECT value ->> 'prediction_id', -CAST(value ->> 'worth' AS FLOAT), true, 0
-FROM record
-WHERE value ->> 'worth' IS NOT NULL
+SELECT item.value ->> 0, -CAST(item.value ->> 1 AS FLOAT), true, 0 FROM {items} AS item
 """
-# From the rows, which takes half as long as from JSON. In order, so that two writers never wait for each other's rows.
+# From the rows, which takes a third of the time. In order, so that no two writers wait for each other's rows.
 _ANSWER_COUNTS: Final = """
 INSERT INTO answer_counts (day, model_version, model_digest, head, label, decision, n_answers)
-{records}
 SELECT
     received_ms / 86400000 AS day, model_version, model_digest, head, label, decision, count(*)
-FROM record
-JOIN predictions ON predictions.prediction_id = value ->> 'prediction_id'
+FROM {ids} AS id
+JOIN predictions ON predictions.prediction_id = id.value ->> 0
 JOIN answers ON answers.prediction_id = predictions.prediction_id
 WHERE true
 GROUP BY 1, 2, 3, 4, 5, 6
@@ -73,17 +76,28 @@ DO UPDATE SET n_answers = answer_counts.n_answers + excluded.n_answers
 """
 
 
-def write_records(database: Database, records: Sequence[str]) -> None:
+def write_records(database: Database, records: Sequence[Record]) -> None:
     """Write all ``records`` or none; those that are there already, all of them, are not written again.
 
     Raise ``StoreUnavailableError``, after which they may be there or not, or an error of SQLAlchemy's that says which
     kind of refusal it was, and whose text may quote a record.
     """
-    parameters = {"records": f"[{','.join(records)}]"}
-    parts = {"records": _RECORDS[database.kind], "heads": _HEADS[database.kind]}
+    arrays = {
+        "records": f"[{','.join([record.content for record in records])}]",
+        "ids": json.dumps([[record.prediction_id] for record in records]),
+        "items": json.dumps([[record.prediction_id, record.worth] for record in records if record.worth is not None]),
+    }
+    rows, members = _ROWS[database.kind], _MEMBERS[database.kind]
+    places = {name: rows.format(f":{name}") for name in arrays} | {
+        "heads": members.format("record.value -> 'predictions'")
+    }
+
+    def execute(statement: str, array: str) -> int:
+        return connection.execute(text(statement.format_map(places)), {array: arrays[array]}).rowcount
+
     with database.writing(durable=False) as connection:
-        n_new = connection.execute(text(_PREDICTIONS.format_map(parts)), parameters).rowcount
         # None are new when a connection broke while they were committed, and they are tried again.
-        if n_new:
-            for statement in (_ANSWERS, _REVIEW_ITEMS, _ANSWER_COUNTS):
-                connection.execute(text(statement.format_map(parts)), parameters)
+        if execute(_PREDICTIONS, "records"):
+            execute(_ANSWERS, "records")
+            execute(_REVIEW_ITEMS, "items")
+            execute(_ANSWER_COUNTS, "ids")

@@ -11,7 +11,7 @@ from sys import getsizeof
 from typing import TYPE_CHECKING, Final, Literal, get_args
 
 from app.store.database import StoreUnavailableError
-from app.store.prediction_records import write_records
+from app.store.prediction_records import Record, write_records
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,6 +29,10 @@ BATCH_RECORDS: Final = 1000
 _BATCH_BYTES: Final = 2 << 20
 _BATCH_SECONDS: Final = 0.2
 CLOSE_SECONDS: Final = 1.0
+
+
+def _bytes_of(record: Record) -> int:
+    return getsizeof(record.content)
 
 
 class RecordWriter:
@@ -51,10 +55,10 @@ class RecordWriter:
         self._on_dropped = on_dropped
         self._on_waiting = on_waiting
         self._lock = threading.Lock()
-        self._waiting: deque[str] = deque()
+        self._waiting: deque[Record] = deque()
         # Those of the batch that is being written, too: as they were tried together, they are tried again, so that all
         # or none of them are there. The last part is next.
-        self._parts: list[Sequence[str]] = []
+        self._parts: list[Sequence[Record]] = []
         self._n_records = 0
         self._n_bytes = 0
         self._is_batch_full = threading.Event()
@@ -78,9 +82,9 @@ class RecordWriter:
             self._on_dropped("shutdown", n_lost)
             logger.warning("answers that were not stored before the end are lost", extra={"records": n_lost})
 
-    def add(self, record: str) -> None:
+    def add(self, record: Record) -> None:
         """Let ``record`` be written soon; never waits."""
-        n_bytes = getsizeof(record)
+        n_bytes = _bytes_of(record)
         with self._lock:
             if self._n_records < MAX_RECORDS and self._n_bytes + n_bytes <= MAX_BYTES:
                 self._waiting.append(record)
@@ -123,16 +127,16 @@ class RecordWriter:
                 self._on_written(len(part))
         return True
 
-    def _next_batch(self) -> list[str]:
-        batch: list[str] = []
+    def _next_batch(self) -> list[Record]:
+        batch: list[Record] = []
         n_bytes = 0
         with self._lock:
             while self._waiting and len(batch) < BATCH_RECORDS and n_bytes < _BATCH_BYTES:
                 batch.append(self._waiting.popleft())
-                n_bytes += getsizeof(batch[-1])
+                n_bytes += _bytes_of(batch[-1])
         return batch
 
-    def _divide(self, part: Sequence[str], error: Exception) -> None:
+    def _divide(self, part: Sequence[Record], error: Exception) -> None:
         """Try the halves of what was refused, or drop the one record that it was refused for."""
         if len(part) > 1:
             middle = len(part) // 2
@@ -147,7 +151,7 @@ class RecordWriter:
                 "the store refuses a record, which is lost; more of them are only counted: %s", type(error).__name__
             )
 
-    def _forget(self, part: Sequence[str]) -> None:
+    def _forget(self, part: Sequence[Record]) -> None:
         with self._lock:
             self._n_records -= len(part)
-            self._n_bytes -= sum(map(getsizeof, part))
+            self._n_bytes -= sum(map(_bytes_of, part))

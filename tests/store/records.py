@@ -11,6 +11,7 @@ from sqlalchemy import func, select
 
 from app.store.database import Database, StoreUnavailableError
 from app.store.ids import milliseconds_of, new_id
+from app.store.prediction_records import Record
 from app.store.tables import metadata
 
 _SECONDS = 60
@@ -19,7 +20,7 @@ HEAD = {"label": "High", "confidence": 0.9, "decision": "auto", "reasons": [], "
 
 def record(
     *, worth: float | None = None, heads: Mapping[str, Mapping[str, object]] | None = None, **members: object
-) -> str:
+) -> Record:
     """Return a record, of a ticket without text unless ``members`` have it."""
     prediction_id = new_id()
     document = {
@@ -27,18 +28,13 @@ def record(
         "model_digest": "0123456789ab",
         "is_audit": False,
         "asked_chance": 0.05,
-        "worth": worth,
         "prediction_id": prediction_id,
         "ticket_id": None,
         "model_version": "1.0.0",
         "predictions": {name: {**HEAD, **head} for name, head in (heads or {"priority": {}}).items()},
         **members,
     }
-    return json.dumps(document, ensure_ascii=False)
-
-
-def id_of(text: str) -> str:
-    return str(json.loads(text)["prediction_id"])
+    return Record(prediction_id, worth, json.dumps(document, ensure_ascii=False))
 
 
 def rows(database: Database, table: str) -> Sequence[Mapping[str, Any]]:

@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from app.store.database import Database
 from app.store.migration import upgrade
 from app.store.prediction_records import write_records
-from tests.store.records import HEAD, count, id_of, record, rows
+from tests.store.records import HEAD, count, record, rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,7 +40,7 @@ def test_every_member_of_a_record_is_in_its_column(database: Database) -> None:
     write_records(database, [kept, bare])
 
     first, second = rows(database, "predictions")
-    document = json.loads(kept)
+    document = json.loads(kept.content)
     assert {name: first[name] for name in TEXTS} == TEXTS
     assert {name: first[name] for name in first if name not in TEXTS} == {
         name: document[name] for name in first if name not in TEXTS
@@ -50,14 +50,19 @@ def test_every_member_of_a_record_is_in_its_column(database: Database) -> None:
     assert len(answers) == 3
     for head, changed in heads.items():
         expected = {**HEAD, **changed}
-        answer = answers[id_of(kept), head]
+        answer = answers[kept.prediction_id, head]
         assert {name: answer[name] for name in ("label", "confidence", "decision")} == {
             name: expected[name] for name in ("label", "confidence", "decision")
         }
         assert json.loads(answer["reasons"]) == expected["reasons"]
         assert json.loads(answer["alternatives"]) == expected["alternatives"]
     (item,) = rows(database, "review_items")
-    assert (item["prediction_id"], item["rank"], item["is_open"], item["reviewer"]) == (id_of(kept), -0.25, True, None)
+    assert (item["prediction_id"], item["rank"], item["is_open"], item["reviewer"]) == (
+        kept.prediction_id,
+        -0.25,
+        True,
+        None,
+    )
 
 
 def test_answers_are_counted_by_day_model_head_label_and_decision(database: Database) -> None:

@@ -17,7 +17,7 @@ from app.store.store import Store
 from app.store.writer import BATCH_RECORDS, MAX_BYTES, MAX_RECORDS, RecordWriter
 from tests.postgres import Postgres, missing
 from tests.store.commit_cutter import CommitCutter
-from tests.store.records import count, id_of, record, rows
+from tests.store.records import count, record, rows
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -74,7 +74,7 @@ def test_what_is_added_is_stored_soon_and_in_order(store_url: str) -> None:
 
     asyncio.run(scenario())
     with closing(Database(store_url)) as database:
-        assert [row["prediction_id"] for row in rows(database, "predictions")] == list(map(id_of, records))
+        assert [row["prediction_id"] for row in rows(database, "predictions")] == [one.prediction_id for one in records]
     assert counted.dropped == {"queue_full": 0, "refused": 0, "shutdown": 0}
 
 
