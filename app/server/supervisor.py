@@ -52,7 +52,7 @@ _BEAT_SECONDS: Final = 0.5
 _LOOK_SECONDS: Final = 2.0
 _LOOKS: Final = 3
 # Beyond what a worker takes for draining and stopping; one that still runs is killed.
-_MARGIN_SECONDS: Final = 2
+_MARGIN_SECONDS: Final = 4
 
 
 def _preload() -> None:
