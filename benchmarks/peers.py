@@ -20,7 +20,7 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
-from benchmarks.http_path import _EVERYTHING_ON, _LUA, _SECONDS_A_TURN, N_CONNECTIONS, TICKET, Server, _load
+from benchmarks.http_path import _LUA, _SECONDS_A_TURN, EVERYTHING_ON, N_CONNECTIONS, TICKET, Server, load
 from benchmarks.measuring import ROOT, Figure, ratios
 from benchmarks.peer_process import PEERS, PeerError, install, running_peer
 from benchmarks.results import Origin, add_keep_option
@@ -114,7 +114,7 @@ def measure(model_directory: Path, names: Sequence[str], *, rounds: int) -> Outc
 
 
 def _service_settings(model_directory: Path) -> dict[str, str]:
-    return {**_EVERYTHING_ON, "MODEL_VERSION": model_directory.name}
+    return {**EVERYTHING_ON, "MODEL_VERSION": model_directory.name}
 
 
 def _script(directory: Path, name: str, body: Mapping[str, object]) -> Path:
@@ -128,7 +128,7 @@ def _take_turn(outcome: Outcome, server: Server, script: Path, *, is_first: bool
     if server.name in outcome.reasons:
         return
     try:
-        turn = _load(server, script, seconds=1 if is_first else _SECONDS_A_TURN)
+        turn = load(server, script, seconds=1 if is_first else _SECONDS_A_TURN)
     except (RuntimeError, OSError, subprocess.SubprocessError) as error:
         if server.name == _OURS:
             raise
