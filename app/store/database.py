@@ -6,6 +6,8 @@ Everything here blocks, so it belongs into threads; ``app.store.store`` has them
 from __future__ import annotations
 
 import os
+import sqlite3
+import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -18,7 +20,6 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from app.errors import STORE_UNAVAILABLE, ServiceError
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Iterator
 
     from sqlalchemy import URL, Connection, Engine
@@ -27,6 +28,7 @@ Kind = Literal["sqlite", "postgresql"]
 
 # How long a transaction waits for those of others before the store counts as not usable.
 _LOCK_SECONDS: Final = 5
+_LOCK_PAUSE_SECONDS: Final = 0.01
 _CONNECT_SECONDS: Final = 2
 _STATEMENT_SECONDS: Final = 30
 _MAX_REASON_CHARACTERS: Final = 200
@@ -134,12 +136,8 @@ def _sqlite_engine(url: URL) -> Engine:
     def configure(connection: sqlite3.Connection, _: object) -> None:
         # Transactions begin and end where it is said here, and nowhere else.
         connection.isolation_level = None
-        for pragma in (
-            "journal_mode = WAL",
-            "secure_delete = ON",
-            "foreign_keys = ON",
-            "journal_size_limit = 67108864",
-        ):
+        _keep_a_write_ahead_log(connection)
+        for pragma in ("secure_delete = ON", "foreign_keys = ON", "journal_size_limit = 67108864"):
             connection.execute(f"PRAGMA {pragma}").close()
 
     @event.listens_for(engine, "begin")
@@ -149,6 +147,20 @@ def _sqlite_engine(url: URL) -> Engine:
         connection.exec_driver_sql(options[_BEGIN])
 
     return engine
+
+
+def _keep_a_write_ahead_log(connection: sqlite3.Connection) -> None:
+    """Switch a file that is new to its log; SQLite waits for no other that does so at the same moment."""
+    deadline = time.monotonic() + _LOCK_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL").close()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(_LOCK_PAUSE_SECONDS)
+        else:
+            return
 
 
 def _postgres_engine(url: URL) -> Engine:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -106,3 +109,24 @@ def test_a_process_that_reads_nothing_but_ids_imports_no_package_of_the_store() 
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
 
     assert run.stdout.split() == ["False", "False"]
+
+
+def test_a_new_file_is_opened_while_another_process_begins_to_use_it(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    with (
+        closing(sqlite3.connect(path, isolation_level=None)) as other,
+        closing(Database(f"sqlite:///{path}")) as database,
+    ):
+        other.execute("BEGIN IMMEDIATE")
+        with ThreadPoolExecutor(1) as threads:
+            opening = threads.submit(_version, database)
+            # What does not wait fails within this time.
+            with pytest.raises(TimeoutError):
+                opening.result(0.3)
+            other.execute("ROLLBACK")
+            assert opening.result(60)
+
+
+def _version(database: Database) -> str:
+    with database.reading() as connection:
+        return str(connection.execute(text("SELECT sqlite_version()")).scalar_one())
