@@ -86,7 +86,11 @@ def server(tmp_path_factory: pytest.TempPathFactory, models_dir: Path) -> Iterat
         process = subprocess.Popen(
             [sys.executable, "-m", "app", "--host", "127.0.0.1", "--port", str(port)],
             cwd=ROOT,
-            env=clean_environment(MODELS_BASE_DIR=str(models_dir), RATE_LIMIT_REQUESTS="1000000"),
+            env=clean_environment(
+                MODELS_BASE_DIR=str(models_dir),
+                RATE_LIMIT_REQUESTS="1000000",
+                STORE_URL=f"sqlite:///{log_path.with_name('store.db')}",
+            ),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

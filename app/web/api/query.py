@@ -28,9 +28,12 @@ _NO_NUL: Final = "must not contain NUL characters"
 def read_query(scope: Scope, model: type[Parameters]) -> Parameters:
     """Return the request's query as ``model``; raise ``ServiceError`` (422) when it is not one.
 
-    A parameter without a value counts as not given, so that a form's empty fields may be sent along.
+    An empty value of a parameter that is None by default counts as not given: a form's empty fields may be sent along.
     """
     values = _values(scope["query_string"], model.model_fields)
+    for name, field in model.model_fields.items():
+        if field.default is None and not values.get(name):
+            values.pop(name, None)
     try:
         return model.model_validate_strings(values)
     except ValidationError as error:
@@ -52,7 +55,7 @@ def _values(query: bytes, known: Collection[str]) -> dict[str, str]:
     errors += [FieldError(name, _NO_NUL) for name, value in pairs if name in known and "\0" in value]
     if errors:
         raise _refused(errors)
-    return {name: value for name, value in pairs if value or name not in known}
+    return dict(pairs)
 
 
 def _refused(errors: Sequence[FieldError]) -> ServiceError:

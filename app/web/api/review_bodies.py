@@ -6,7 +6,7 @@ import re
 from datetime import datetime
 from typing import Annotated, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from app.models.schemas import HeadPredictionBody, _Request, _Response
@@ -15,7 +15,7 @@ MAX_LISTED_ITEMS: Final = 200
 MAX_CLAIMED_ITEMS: Final = 100
 MAX_FILTER_CHARACTERS: Final = 200
 
-_CURSOR: Final = "^[0-9a-f]{48}$"
+_CURSOR: Final = "^([0-9a-f]{48})?$"
 _IS_CURSOR: Final = re.compile(_CURSOR).fullmatch
 
 
@@ -25,14 +25,19 @@ def _check_cursor(value: str) -> str:
     return value
 
 
-# A query has no null: what is not given is left out.
+def _as_json_schema_counts(value: object) -> object:
+    """Return 10 for 10.0, which is a whole number in JSON, and anything else as it is."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+# A query has no null: what is not given is left out, or empty.
 FilterText = Annotated[
     Annotated[str, Field(max_length=MAX_FILTER_CHARACTERS)] | None,
     WithJsonSchema({"type": "string", "maxLength": MAX_FILTER_CHARACTERS, "pattern": "^[^\\u0000]*$"}),
 ]
 FilterDecision = Annotated[
     Literal["auto", "suggest", "review"] | None,
-    WithJsonSchema({"type": "string", "enum": ["auto", "suggest", "review"]}),
+    WithJsonSchema({"type": "string", "enum": ["auto", "suggest", "review", ""]}),
 ]
 Cursor = Annotated[
     Annotated[str, AfterValidator(_check_cursor)] | None, WithJsonSchema({"type": "string", "pattern": _CURSOR})
@@ -58,7 +63,7 @@ class ReviewQuery(BaseModel):
 class ReviewClaim(_Request):
     """How many items a reviewer wants to work on."""
 
-    count: int = Field(10, ge=1, le=MAX_CLAIMED_ITEMS)
+    count: Annotated[int, BeforeValidator(_as_json_schema_counts)] = Field(10, ge=1, le=MAX_CLAIMED_ITEMS)
 
 
 class ReviewItemBody(_Response):

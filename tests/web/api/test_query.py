@@ -24,8 +24,8 @@ def read(query: bytes) -> Query:
     return read_query({"query_string": query}, Query)
 
 
-@pytest.mark.parametrize("query", [b"", b"limit=&order=&head=", b"limit=50&order=newest"])
-def test_what_is_empty_counts_as_not_given(query: bytes) -> None:
+@pytest.mark.parametrize("query", [b"", b"head=", b"head", b"limit=50&order=newest&head="])
+def test_what_is_empty_and_need_not_be_given_counts_as_not_given(query: bytes) -> None:
     assert read(query) == Query(limit=50, order="newest", head=None)
 
 
@@ -39,6 +39,8 @@ def test_any_text_arrives_as_it_was_sent(head: str) -> None:
     [
         (b"limit=0", FieldError("limit", "must be at least 1")),
         (b"limit=201", FieldError("limit", "must be at most 200")),
+        (b"limit=", FieldError("limit", "must be a whole number")),
+        (b"order=", FieldError("order", "must be 'newest' or 'oldest'")),
         (b"limit=CANARY", FieldError("limit", "must be a whole number")),
         (b"limit=1e2", FieldError("limit", "must be a whole number")),
         (b"limit=" + b"9" * 5000, FieldError("limit", "must be a whole number")),

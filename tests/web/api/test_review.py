@@ -188,6 +188,14 @@ def test_what_is_no_item_cannot_be_skipped(service: Service, prediction_id: str)
     assert (answer.status_code, answer.json()["error"]) == (404, "unknown_prediction")
 
 
+def test_ten_may_be_written_as_json_allows(service: Service) -> None:
+    answer = service.request(
+        "POST", "/review/claim", content=b'{"count": 10.0}', headers={"Content-Type": "application/json"}, peer=HERE
+    )
+
+    assert answer.status_code == 200
+
+
 @pytest.mark.parametrize("count", [0, 101, "10", 1.5, True, None])
 def test_a_claim_is_of_1_to_100_items(start_service: StartService, count: object) -> None:
     answer = start_service().request("POST", "/review/claim", json={"count": count}, peer=HERE)
