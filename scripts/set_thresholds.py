@@ -3,10 +3,13 @@
     python scripts/set_thresholds.py --target-precision 0.9
     python scripts/set_thresholds.py --from 1.2.0 --target-precision 0.9 --head priority
     python scripts/set_thresholds.py --set priority.Urgent.auto=0.8 --set "department.Tech Support.suggest=none"
+    python scripts/set_thresholds.py --from-store
 
 A precision is looked up in what the version knows of its confidences (``confidence_counts.json``). What was measured
 of the decisions is counted again; weights and probabilities stay what they are, and so does ``report.html``, which
-tells of the training. An existing version is never changed.
+tells of the training. An existing version is never changed. ``--from-store`` goes by what people judged of the
+answers of the version instead, each weighed by one over its chance of being judged; a label with too few judged answers
+keeps its threshold.
 
 The new version does not serve unasked: without ``--activate`` the one that serves today is written into ``ACTIVE`` of
 the models directory, if that is not there, because the highest version would serve by itself otherwise.
@@ -21,13 +24,18 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from app.models.artifacts import ArtifactError, list_versions, write_version
+from app.config import load_settings
+from app.models.artifacts import ArtifactError, list_versions, verify, write_version
 from app.models.versions import VersionName
 from app.serving.active_version import ActiveVersion
 from app.serving.registry import ModelRegistry
+
+if TYPE_CHECKING:
+    from app.training.files.judged_thresholds import JudgedChange
 
 _EPILOG = """\
 Numbers of --set are confidences between 0 and 1 with at most three decimals; "none" takes a threshold away.
@@ -51,8 +59,12 @@ class Setting:
 def main(argv: Sequence[str] | None = None) -> int:
     parser = _parser()
     arguments = parser.parse_args(argv)
-    if arguments.head and arguments.target_precision is None:
-        parser.error("--head goes with --target-precision; --set names its head itself")
+    if arguments.set and arguments.from_store is not None:
+        parser.error("--set and --from-store are two ways to choose; give one of them")
+    if not (arguments.set or arguments.from_store is not None or arguments.target_precision is not None):
+        parser.error("nothing to change: give --target-precision, --set or --from-store")
+    if arguments.head and arguments.set:
+        parser.error("--head goes with --target-precision and --from-store; --set names its head itself")
     versions = list_versions(arguments.models_dir)
     source = arguments.source or next(iter(versions), None)
     if source not in versions:
@@ -65,24 +77,48 @@ def main(argv: Sequence[str] | None = None) -> int:
     # What reads a version's counts needs SciPy, and mistakes should not have to wait for it.
     from app.training.files.new_thresholds import ThresholdError, with_thresholds  # noqa: PLC0415
 
+    before = arguments.models_dir / source.directory_name
     try:
-        if arguments.target_precision is None:
+        if arguments.from_store is not None:
+            judged = _by_judgements(before, arguments)
+            files, summary = with_thresholds(
+                before, str(target), change=judged.change, judged_for=judged.target_precisions
+            )
+            summary += judged.lines
+        elif arguments.target_precision is None:
             change = {(s.head, s.label, s.kind): s.threshold for s in arguments.set}
-            files, summary = with_thresholds(arguments.models_dir / source.directory_name, str(target), change=change)
+            files, summary = with_thresholds(before, str(target), change=change)
         else:
             files, summary = with_thresholds(
-                arguments.models_dir / source.directory_name,
-                str(target),
-                target_precision=arguments.target_precision,
-                head=arguments.head,
+                before, str(target), target_precision=arguments.target_precision, head=arguments.head
             )
         serving = _write(directory, files, target, activate=arguments.activate)
-    except ThresholdError as error:
+    except (ThresholdError, NoEvidenceError) as error:
         return _fail(str(error), code=2)
     except (ArtifactError, OSError) as error:
         return _fail(f"{directory} was not written: {error}", code=1)
     print("\n".join([*summary, f"wrote {directory}", serving]))
     return 0
+
+
+class NoEvidenceError(Exception):
+    """There is no store to choose from; the message says what to do."""
+
+
+def _by_judgements(directory: Path, arguments: argparse.Namespace) -> JudgedChange:
+    # Only who asks for it needs the packages of the store.
+    from app.store.database import StoreUnavailableError  # noqa: PLC0415
+    from app.store.existing import NoStoreError  # noqa: PLC0415
+    from app.training.files.judged_thresholds import judged_change  # noqa: PLC0415
+    from scripts.lib.judged_evidence import read_evidence  # noqa: PLC0415
+
+    try:
+        evidence = read_evidence(arguments.from_store, verify(directory).digest)
+    except NoStoreError as error:
+        raise NoEvidenceError(f"--from-store: {error}") from error
+    except StoreUnavailableError as error:
+        raise ConnectionError(f"--from-store: {error}") from error
+    return judged_change(directory, evidence, target_precision=arguments.target_precision, head=arguments.head)
 
 
 def _write(directory: Path, files: Mapping[str, bytes], version: VersionName, *, activate: bool) -> str:
@@ -126,9 +162,17 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--version", type=_version, metavar="X.Y.Z", help="version to write (default: the next free patch version)"
     )
-    parser.add_argument("--head", help="the head that --target-precision is for (default: all)")
+    parser.add_argument("--head", help="the head whose thresholds are chosen (default: all)")
     parser.add_argument("--activate", action="store_true", help="serve the new version: write it into ACTIVE")
-    what = parser.add_mutually_exclusive_group(required=True)
+    parser.add_argument(
+        "--from-store",
+        nargs="?",
+        const=load_settings().store_url,
+        metavar="STORE_URL",
+        help="choose by what people judged of the version's answers (default of the URL: STORE_URL), for the precision "
+        "that each head promises, or for --target-precision",
+    )
+    what = parser.add_mutually_exclusive_group()
     what.add_argument("--target-precision", type=_share, metavar="P", help="how often acting alone must be right")
     what.add_argument(
         "--set", type=_setting, action="append", metavar="HEAD.LABEL.auto|suggest=P", help="one threshold; repeatable"

@@ -186,7 +186,7 @@ def test_a_precision_that_no_threshold_reaches_is_said_to_be_infeasible(models: 
         (["--target-precision", "0.9", "--head", "team"], '"team" is no head'),
         (["--target-precision", "0.9", "--from", "7.0.0"], "does not have the version 7.0.0"),
         (["--target-precision", "0.9", "--version", "1.2.0"], "v1.2.0 exists; choose another --version"),
-        ([], "one of the arguments --target-precision --set is required"),
+        ([], "nothing to change: give --target-precision, --set or --from-store"),
     ],
 )
 def test_bad_usage_ends_with_exit_code_2_and_writes_nothing(

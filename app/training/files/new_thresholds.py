@@ -33,11 +33,13 @@ def with_thresholds(
     change: Change | None = None,
     target_precision: float | None = None,
     head: str | None = None,
+    judged_for: Mapping[str, float] | None = None,
 ) -> tuple[dict[str, bytes], list[str]]:
     """Return the files of a new ``version`` made from that in ``directory``, and lines on what changed and follows.
 
-    Either ``change`` names thresholds, or ``target_precision`` chooses those of ``head``, or of all heads. Raise
-    ``ThresholdError`` for what the version does not have, and ``ArtifactError`` when it does not verify.
+    Either ``change`` names thresholds, or ``target_precision`` chooses those of ``head``, or of all heads. With
+    ``judged_for``, ``change`` was chosen by what people judged, for a precision of each head. Raise ``ThresholdError``
+    for what the version does not have, and ``ArtifactError`` when it does not verify.
     """
     manifest = verify(directory)
     files = {name: bytes(read_verified(directory, manifest, name)) for name in manifest.files}
@@ -45,21 +47,21 @@ def with_thresholds(
     model, metrics, metadata = (json.loads(files[name]) for name in (MODEL_NAME, METRICS_NAME, METADATA_NAME))
     before = {h["name"]: _points(h["operating_points"]) for h in model["heads"]}
     if change is None and target_precision is not None:
-        chosen = [_known(head, before, what="head")] if head is not None else list(before)
+        chosen = [known(head, before, what="head")] if head is not None else list(before)
         after = {
             name: points_for_precision(
                 counts[name].out_of_fold, target_precision, left_to_review=counts[name].left_to_review
             )
             for name in chosen
         }
-        thresholds = {"chosen_by": "precision", "target_precision": target_precision}
+        thresholds = {name: {"chosen_by": "precision", "target_precision": target_precision} for name in chosen}
     else:
         after = _changed(before, change or {})
-        thresholds = {"chosen_by": "hand", "target_precision": None}
+        thresholds = {name: _chosen_by(judged_for, name) for name in after}
     for of_head in model["heads"]:
         name = of_head["name"]
         if name in after:
-            _describe(metrics[name], after[name], counts[name], thresholds)
+            _describe(metrics[name], after[name], counts[name], thresholds[name])
             of_head["operating_points"] = metrics[name]["operating_points"]
     metadata |= {
         "version": version,
@@ -69,6 +71,8 @@ def with_thresholds(
     files[MODEL_NAME], files[METRICS_NAME], files[METADATA_NAME] = map(json_bytes, (model, metrics, metadata))
     files[CARD_NAME] = model_card(metadata, metrics).encode()
     summary = _summary(before, after)
+    if judged_for is not None:
+        return files, summary
     for name, points in after.items():
         of_labels = figures_of_points(points, counts[name].out_of_fold)["operating_points_out_of_fold"]
         summary += [_outcome(f"{name}.{label}", figures["auto"]) for label, figures in of_labels.items()]
@@ -76,6 +80,12 @@ def with_thresholds(
         infeasible = [f"{name}.{label}" for name in after for label, point in after[name].items() if point.auto is None]
         summary += [f"{label}: a precision of {target_precision:g} is infeasible" for label in infeasible]
     return files, summary
+
+
+def _chosen_by(judged_for: Mapping[str, float] | None, head: str) -> dict[str, Any]:
+    if judged_for is None:
+        return {"chosen_by": "hand", "target_precision": None}
+    return {"chosen_by": "judgements", "target_precision": judged_for[head]}
 
 
 def _counts(directory: Path, manifest: Manifest, files: Mapping[str, bytes]) -> dict[str, HeadCounts]:
@@ -95,17 +105,18 @@ def _points(document: Mapping[str, Mapping[str, float | None]]) -> dict[str, Ope
 def _changed(before: Mapping[str, dict[str, OperatingPoint]], change: Change) -> dict[str, dict[str, OperatingPoint]]:
     after: dict[str, dict[str, OperatingPoint]] = {}
     for (head, label, kind), threshold in change.items():
-        of_head = after.setdefault(_known(head, before, what="head"), dict(before[head]))
-        point = of_head[_known(label, of_head, what=f"label of {head}")]
+        of_head = after.setdefault(known(head, before, what="head"), dict(before[head]))
+        point = of_head[known(label, of_head, what=f"label of {head}")]
         of_head[label] = (
             OperatingPoint(threshold, point.suggest) if kind == "auto" else OperatingPoint(point.auto, threshold)
         )
     return after
 
 
-def _known(name: str, known: Mapping[str, object], *, what: str) -> str:
-    if name not in known:
-        names = ", ".join(f'"{one}"' for one in known)
+def known(name: str, names_there: Mapping[str, object], *, what: str) -> str:
+    """Return ``name`` if it is one of those there; raise ``ThresholdError``, which names them, if not."""
+    if name not in names_there:
+        names = ", ".join(f'"{one}"' for one in names_there)
         raise ThresholdError(f'"{name}" is no {what}; expected one of {names}')
     return name
 

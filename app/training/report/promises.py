@@ -15,6 +15,10 @@ _MOST_NAMED = 8
 
 def chosen_by(thresholds: Mapping[str, Any]) -> str:
     """Return how the thresholds of a head came about; ``thresholds`` is its entry in ``metrics.json``."""
+    if thresholds["chosen_by"] == "judgements":
+        return (
+            f"chosen for a precision of {thresholds['target_precision']:.2f} by what people judged of earlier answers"
+        )
     if thresholds["chosen_by"] == "precision":
         return f"chosen for a precision of {thresholds['target_precision']:.2f}"
     return "chosen at the lowest cost" if thresholds["chosen_by"] == "costs" else "set by hand"
