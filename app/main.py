@@ -31,6 +31,7 @@ from app.web.api import health, metrics, model, review, version
 from app.web.api.classify import BATCH_MAX_BODY_BYTES, BATCH_PATH, CLASSIFY_PATH, classify_routes
 from app.web.api.documentation import complete_openapi
 from app.web.api.documentation_pages import documentation_routes
+from app.web.api.promises import promise_routes
 from app.web.application import Application
 from app.web.middleware.authentication import AuthenticationMiddleware
 from app.web.middleware.body_limit import BodyLimitMiddleware
@@ -42,6 +43,7 @@ from app.web.roles import LEAST_ROLES, protected_paths
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
+    from app.feedback.keeper import PromiseKeeper
     from app.feedback.recorder import Recorder
     from app.store.store import Store
 
@@ -71,7 +73,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         # The framework's own telemetry would put the messages of exceptions, and so tickets, into traces.
         telemetry={"tracing": False, "metrics": False, "logs": False},
         redirect_slashes=False,
-        lifespan=_lifespan(settings, app_metrics, drift, limiter),
+        lifespan=_lifespan(settings, values, app_metrics, drift, limiter),
         routes=[*_routes(settings), *(documentation_routes() if settings.docs_enabled else ())],
         middleware=_middleware(settings, request_log, app_metrics, limiter),
     )
@@ -98,7 +100,7 @@ def _rate_limiter(settings: Settings, app_metrics: Metrics) -> RateLimiter:
 
 
 def _lifespan(
-    settings: Settings, app_metrics: Metrics, drift: DriftMonitor, limiter: RateLimiter
+    settings: Settings, values: SharedValues, app_metrics: Metrics, drift: DriftMonitor, limiter: RateLimiter
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[Any]]:
     def show(state: ModelState) -> None:
         model = state.model
@@ -120,8 +122,10 @@ def _lifespan(
             on_reload=app_metrics.model_reloaded,
         )
         registry.load()
+        keeper = None
         if store is not None:
             await store.start()
+            keeper = await _promise_keeper(settings, store, registry, values, app_metrics)
         if recorder is not None:
             recorder.start()
         updates = ModelUpdates(registry)
@@ -134,6 +138,8 @@ def _lifespan(
                 "metrics": app_metrics,
                 "store": store,
                 "recorder": recorder,
+                "promises": keeper,
+                "withdrawn": {} if keeper is None else keeper.withdrawn,
                 "drift": drift,
                 "joint_prediction": JointPrediction(app_metrics.scored),
                 "ticket_admission": Admission(
@@ -147,6 +153,8 @@ def _lifespan(
             await updates.close()
             if recorder is not None:
                 await recorder.close()
+            if keeper is not None:
+                await keeper.close()
             if store is not None:
                 await store.close()
 
@@ -177,7 +185,33 @@ def _recorder(settings: Settings, store: Store, app_metrics: Metrics) -> Recorde
         on_dropped=app_metrics.records_dropped,
         on_waiting=app_metrics.records_waiting,
     )
-    return Recorder(writer, audits=Audits(settings.audit_share), kept_text=settings.store_text)
+    return Recorder(
+        writer,
+        audits=Audits(settings.audit_share),
+        kept_text=settings.store_text,
+        on_audits=app_metrics.audits_drawn,
+    )
+
+
+async def _promise_keeper(
+    settings: Settings, store: Store, registry: ModelRegistry, values: SharedValues, app_metrics: Metrics
+) -> PromiseKeeper | None:
+    if settings.promise_keeper == "off":
+        return None
+    from app.feedback.keeper import PromiseKeeper  # noqa: PLC0415 - as above
+    from app.feedback.promise_families import PromiseCollector  # noqa: PLC0415
+    from app.feedback.withdrawn import WithdrawnLabels  # noqa: PLC0415
+
+    keeper = PromiseKeeper(
+        store,
+        WithdrawnLabels(values),
+        serving=lambda: None if registry.current is None else registry.current.classifier,
+        alpha=settings.promise_alpha,
+        acts=settings.promise_keeper == "act",
+    )
+    app_metrics.show(PromiseCollector(keeper))
+    await keeper.start()
+    return keeper
 
 
 def _manifest_check(settings: Settings) -> ManifestCheck:
@@ -192,7 +226,10 @@ def _manifest_check(settings: Settings) -> ManifestCheck:
 def _routes(settings: Settings) -> list[APIRoute]:
     classify = classify_routes(batch_max_tickets=settings.batch_max_tickets, needs_api_key=bool(settings.api_keys))
     routers = (health.router, version.router, model.router, review.router, metrics.router)
-    others = [route for router in routers for route in router.routes if isinstance(route, APIRoute)]
+    others = [
+        *promise_routes(needs_api_key=bool(settings.api_keys)),
+        *(route for router in routers for route in router.routes if isinstance(route, APIRoute)),
+    ]
     heads = [_head_of(route) for route in others if "GET" in (route.methods or ())]
     return [*classify, *others, *heads]
 

@@ -16,6 +16,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from app.config import Settings
 from app.errors import CATALOGUE
+from app.store.database import Database
+from tests.feedback.judged import add_audits, let_promise
 from tests.in_process import TICKET
 from tests.web.api.test_model_drift import write_with_reference
 
@@ -43,7 +45,11 @@ Shown = dict[str, tuple[str, frozenset[str]]]
 def shown(start_service: StartService, write_model: WriteModel, tmp_path: Path) -> Shown:
     """The type and the label names of every metric, from a service that has counted something in each."""
     store = f"sqlite:///{tmp_path / 'store.db'}"
-    service = start_service(models_base_dir=write_with_reference(write_model, tmp_path), store_url=store)
+    models = write_with_reference(write_model, tmp_path)
+    let_promise(tmp_path / "v1.0.0")
+    service = start_service(models_base_dir=models, store_url=store)
+    add_audits(Database(store), service.state["registry"].current.model_digest, [True])
+    assert service.get("/model/promises").status_code == 200
     for _ in range(2):
         service.request("POST", "/classify/batch", json={"tickets": [dict(TICKET)] * 100})
     service.get("/nope")

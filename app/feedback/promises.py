@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-PromiseState = Literal["unproven", "kept", "broken"]
+from app.store.promise import PromiseState
 
 # The precisions that are bet on: their odds of an error are these times the promised ones, each with the same stake.
 # Steps of half a doubling lose little to the one alternative that is true, which is not known; beyond 16 times the odds

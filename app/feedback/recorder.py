@@ -9,7 +9,7 @@ from app.store.ids import milliseconds_of
 from app.store.prediction_records import Record
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from app.feedback.audits import Audits
     from app.models.classifier import Prediction
@@ -19,11 +19,17 @@ KeptText = Literal["none", "review", "all"]
 
 
 class Recorder:
-    """Makes the record of each answer, and hands it to ``writer``; may be used from any thread."""
+    """Makes the record of each answer, and hands it to ``writer``; may be used from any thread.
 
-    def __init__(self, writer: RecordWriter, *, audits: Audits, kept_text: KeptText) -> None:
+    ``on_audits`` may be called from any thread, and is called with a number of answers that are audits.
+    """
+
+    def __init__(
+        self, writer: RecordWriter, *, audits: Audits, kept_text: KeptText, on_audits: Callable[[int], None]
+    ) -> None:
         self._writer = writer
         self._audits = audits
+        self._on_audits = on_audits
         self._keeps_all = kept_text == "all"
         self._keeps_asked = kept_text != "none"
         # Of the model that answered last, by its digest.
@@ -31,6 +37,8 @@ class Recorder:
 
     def start(self) -> None:
         """Begin to write."""
+        # A counter that first shows with its first audit would hide that from whoever looks at increases.
+        self._on_audits(0)
         self._writer.start()
 
     async def close(self) -> None:
@@ -55,6 +63,8 @@ class Recorder:
         decisions = [head.decision for head in prediction.heads.values()]
         n_auto = decisions.count("auto")
         is_audit = n_auto > 0 and self._audits.is_drawn()
+        if is_audit:
+            self._on_audits(1)
         is_all_auto = n_auto == len(decisions)
         is_asked = is_audit or not is_all_auto
         worth = None

@@ -62,6 +62,7 @@ _COUNTERS: Final = (
     _Shown("ticket_tokens", "Words in classified tickets."),
     _Shown("ticket_unknown_tokens", "Words in classified tickets that the model does not know."),
     _Shown("ticket_model_reloads", "Attempts at loading a version while the service runs.", ("result",)),
+    _Shown("ticket_audits_drawn", "Answers that were drawn to be checked by a person."),
     _Shown("store_records_written", "Answers that are in the store."),
     _Shown("store_records_dropped", "Answers that the store will never have, by reason.", ("reason",)),
 )

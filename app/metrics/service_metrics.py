@@ -112,6 +112,11 @@ class Metrics:
         """Say whether the store answers."""
         self._numbers[self._values.slot(Key("store_reachable", lasting=False))] = status != "unreachable"
 
+    def audits_drawn(self, n_audits: int) -> None:
+        """Count answers that were drawn to be checked by a person."""
+        with self._lock:
+            self._numbers[self._values.slot(Key("ticket_audits_drawn"))] += n_audits
+
     def records_waiting(self, n_records: int) -> None:
         """Say how many answers wait to be stored."""
         self._numbers[self._values.slot(Key("store_queue_records", lasting=False))] = n_records

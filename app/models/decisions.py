@@ -13,6 +13,7 @@ NO_OPERATING_POINT = "no_operating_point"
 NO_KNOWN_WORDS = "no_known_words"
 MOSTLY_UNKNOWN_WORDS = "mostly_unknown_words"
 AMBIGUOUS = "ambiguous"
+PROMISE_BROKEN = "promise_broken"
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,3 +53,12 @@ new_id: Final = IdMaker().new
 def milliseconds_of(identifier: str) -> int:
     """Return when the id was made, in milliseconds since 1970."""
     return int(identifier[:8] + identifier[9:13], 16)
+
+
+def new_id_after(earlier: str) -> str:
+    """Return a new id that sorts after ``earlier``, also when that was made by a clock which is ahead of this one."""
+    identifier = new_id()
+    if identifier > earlier:
+        return identifier
+    later = f"{milliseconds_of(earlier) + 1:012x}"
+    return f"{later[:8]}-{later[8:]}{identifier[13:]}"

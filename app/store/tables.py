@@ -169,6 +169,13 @@ feedback: Final = Table(
         sqlite_where=text("kept_since_ms IS NOT NULL"),
         postgresql_where=text("kept_since_ms IS NOT NULL"),
     ),
+    # How many there are tells that one was taken back; they are few.
+    Index(
+        None,
+        "taken_back_ms",
+        sqlite_where=text("taken_back_ms IS NOT NULL"),
+        postgresql_where=text("taken_back_ms IS NOT NULL"),
+    ),
 )
 
 # Tickets whose text was erased: what a writer still had waiting then must not bring it back.
@@ -201,6 +208,8 @@ judgements: Final = Table(
         "model_digest",
         "head",
         "feedback_id",
+        # Always true in here; SQLite would look at the row for it.
+        "is_audit",
         sqlite_where=text("is_audit"),
         postgresql_where=text("is_audit"),
     ),

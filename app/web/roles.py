@@ -33,11 +33,13 @@ LEAST_ROLES: Final[Mapping[str, Role]] = MappingProxyType(
         "/classify/batch": Role.CALLER,
         "/model/status": Role.CALLER,
         "/model/drift": Role.CALLER,
+        "/model/promises": Role.CALLER,
         "/review": Role.REVIEWER,
         "/review/claim": Role.REVIEWER,
         "/review/{prediction_id}/skip": Role.REVIEWER,
         "/model/activate": Role.ADMIN,
         "/model/reload": Role.ADMIN,
+        "/model/promises/reset": Role.ADMIN,
     }
 )
 

@@ -6,7 +6,7 @@ import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 
-from app.store.ids import milliseconds_of, new_id
+from app.store.ids import milliseconds_of, new_id, new_id_after
 
 
 def test_an_id_is_a_uuid_version_7_of_now() -> None:
@@ -31,3 +31,14 @@ def test_ids_made_in_several_threads_differ() -> None:
         made = list(threads.map(lambda _: new_id(), range(20_000)))
 
     assert len(set(made)) == 20_000
+
+
+def test_an_id_after_one_of_a_clock_that_is_ahead_is_later_and_still_a_uuid() -> None:
+    ahead = f"{milliseconds_of(new_id()) + 60_000:012x}"
+    earlier = f"{ahead[:8]}-{ahead[8:]}-7fff-bfff-ffffffffffff"
+
+    later = new_id_after(earlier)
+
+    assert later > earlier
+    assert uuid.UUID(later).version == 7
+    assert new_id_after("") > ""

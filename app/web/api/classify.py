@@ -11,6 +11,7 @@ from pydantic import ConfigDict, Field, create_model
 
 from app.errors import INVALID_API_KEY, MODEL_NOT_LOADED, OVERLOADED, ServiceError
 from app.models.schemas import BatchClassification, Classification, Ticket
+from app.models.withdrawal import withdraw
 from app.serving.admission import LEAST_BATCH_BYTES
 from app.store.ids import new_id
 from app.web.api.classification_json import prediction_members, text_members
@@ -154,6 +155,8 @@ def _answers(model: LoadedModel, tickets: Sequence[Ticket], state: Mapping[str, 
 
 def answer_to(ticket: Ticket, prediction: Prediction, model: LoadedModel, state: Mapping[str, Any]) -> str:
     """Count and record what is answered, and return it in JSON."""
+    if withdrawn := state["withdrawn"].get(model.model_digest):
+        prediction = withdraw(prediction, withdrawn)
     state["metrics"].predicted(prediction)
     state["drift"].observe(prediction, n_characters=len(ticket.title) + len(ticket.description))
     prediction_id = new_id()

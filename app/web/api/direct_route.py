@@ -37,6 +37,7 @@ class DirectRoute(APIRoute):
         summary: str,
         query_model: type[BaseModel] | None = None,
         request_model: type[BaseModel] | None = None,
+        needs_body: bool = True,
         response_model: type[BaseModel],
         status_code: int = 200,
         errors: Iterable[ErrorKind],
@@ -49,9 +50,14 @@ class DirectRoute(APIRoute):
         if query_model is not None:
             annotations["query"] = Annotated[query_model, Query()]
         if request_model is not None:
-            annotations["body"] = request_model
+            annotations["body"] = request_model if needs_body else request_model | None
         parameters = [
-            inspect.Parameter(parameter, inspect.Parameter.KEYWORD_ONLY, annotation=annotation)
+            inspect.Parameter(
+                parameter,
+                inspect.Parameter.KEYWORD_ONLY,
+                annotation=annotation,
+                default=None if parameter == "body" and not needs_body else inspect.Parameter.empty,
+            )
             for parameter, annotation in annotations.items()
         ]
         endpoint.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]

@@ -26,6 +26,8 @@ EXPECTED_ROUTES = {
     "/classify/batch": {"POST"},
     "/model/status": {"GET", "HEAD"},
     "/model/drift": {"GET", "HEAD"},
+    "/model/promises": {"GET", "HEAD"},
+    "/model/promises/reset": {"POST"},
     "/model/activate": {"POST"},
     "/model/reload": {"POST"},
     "/review": {"GET", "HEAD"},

@@ -60,6 +60,14 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_feedback_prediction_id"), "feedback", ["prediction_id"], unique=False)
     op.create_index(op.f("ix_feedback_received_ms"), "feedback", ["received_ms"], unique=False)
+    op.create_index(
+        op.f("ix_feedback_taken_back_ms"),
+        "feedback",
+        ["taken_back_ms"],
+        unique=False,
+        sqlite_where=sa.text("taken_back_ms IS NOT NULL"),
+        postgresql_where=sa.text("taken_back_ms IS NOT NULL"),
+    )
     op.create_index(op.f("ix_feedback_ticket_id"), "feedback", ["ticket_id"], unique=False)
     op.create_table(
         "predictions",
@@ -157,7 +165,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_judgements_audits",
         "judgements",
-        ["model_digest", "head", "feedback_id"],
+        ["model_digest", "head", "feedback_id", "is_audit"],
         unique=False,
         sqlite_where=sa.text("is_audit"),
         postgresql_where=sa.text("is_audit"),
