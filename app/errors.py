@@ -69,6 +69,7 @@ NOT_FOUND = ErrorKind("not_found", 404, "There is nothing at this path.")
 UNKNOWN_PREDICTION = ErrorKind(
     "unknown_prediction", 404, "There is no such prediction; the ticket's text can be sent along as ticket instead."
 )
+UNKNOWN_FEEDBACK = ErrorKind("unknown_feedback", 404, "There is no feedback with this id.")
 METHOD_NOT_ALLOWED = ErrorKind("method_not_allowed", 405, "This path does not take this method; see the Allow header.")
 REQUEST_TIMEOUT = ErrorKind("request_timeout", 408, "The request did not arrive in full in time.")
 MODEL_REFUSED = ErrorKind(
@@ -85,6 +86,12 @@ UNSUPPORTED_CONTENT_ENCODING = ErrorKind(
 )
 MALFORMED_JSON = ErrorKind("malformed_json", 422, "The request body is not JSON in strict form.")
 VALIDATION_FAILED = ErrorKind("validation_failed", 422, "The request body is JSON, but not what this path takes.")
+UNKNOWN_LABEL = ErrorKind(
+    "unknown_label", 422, "The model has no such label; with allow_new_labels it is taken all the same."
+)
+IDEMPOTENCY_MISMATCH = ErrorKind(
+    "idempotency_mismatch", 422, "The Idempotency-Key came with another body before; a new body needs a new key."
+)
 RATE_LIMITED = ErrorKind("rate_limited", 429, "This client sent more requests than one window admits.", 1)
 HEAD_TOO_LARGE = ErrorKind("head_too_large", 431, "The request line and the headers are too large, or too many.")
 INTERNAL_ERROR = ErrorKind("internal_error", 500, "The service failed; the log has the request id and the traceback.")

@@ -92,7 +92,8 @@ class Database:
     def autocommit(self) -> Iterator[Connection]:
         """Yield a connection without a transaction, for what no transaction may have: checkpoints and VACUUM."""
         with _unavailable(), self._engine.connect() as connection:
-            yield connection.execution_options(isolation_level="AUTOCOMMIT")
+            # SQLite's driver begins no transaction by itself.
+            yield connection if self.kind == "sqlite" else connection.execution_options(isolation_level="AUTOCOMMIT")
 
     def close(self) -> None:
         """Close the connections that nobody uses."""
@@ -143,6 +144,8 @@ def _sqlite_engine(url: URL) -> Engine:
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
         options = connection.get_execution_options()
+        if _BEGIN not in options:
+            return
         connection.exec_driver_sql(f"PRAGMA synchronous = {options[_SYNCHRONOUS]}")
         connection.exec_driver_sql(options[_BEGIN])
 

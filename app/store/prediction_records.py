@@ -30,6 +30,7 @@ class Record(NamedTuple):
 # its members. The operators are the same in both; SQLite has them from 3.38 on.
 _ROWS: Final[dict[Kind, str]] = {"sqlite": "json_each({})", "postgresql": "jsonb_array_elements(CAST({} AS jsonb))"}
 _MEMBERS: Final[dict[Kind, str]] = {"sqlite": "json_each({})", "postgresql": "jsonb_each({})"}
+# Of a ticket that was erased while its record waited, neither the text nor the question is kept.
 _PREDICTIONS: Final = """
 INSERT INTO predictions (
     prediction_id, ticket_id, received_ms, model_version, model_digest, is_audit, asked_chance,
@@ -40,8 +41,12 @@ SELECT
     value ->> 'prediction_id', value ->> 'ticket_id', CAST(value ->> 'received_ms' AS BIGINT),
     value ->> 'model_version', value ->> 'model_digest',
     CAST(value ->> 'is_audit' AS BOOLEAN), CAST(value ->> 'asked_chance' AS FLOAT),
-    value ->> 'title', value ->> 'description', value ->> 'customer_email'
+    CASE WHEN erased.ticket_id IS NULL THEN value ->> 'title' END,
+    CASE WHEN erased.ticket_id IS NULL THEN value ->> 'description' END,
+    CASE WHEN erased.ticket_id IS NULL THEN value ->> 'customer_email' END
 FROM record
+LEFT JOIN erased_tickets AS erased
+    ON erased.ticket_id = value ->> 'ticket_id' AND erased.erased_until_ms >= CAST(value ->> 'received_ms' AS BIGINT)
 WHERE true
 ON CONFLICT DO NOTHING
 """
@@ -59,6 +64,12 @@ FROM answer
 _REVIEW_ITEMS: Final = """
 INSERT INTO review_items (prediction_id, rank, is_open, leased_until_ms)
 SELECT item.value ->> 0, -CAST(item.value ->> 1 AS FLOAT), true, 0 FROM {items} AS item
+WHERE NOT EXISTS (
+    SELECT 1 FROM predictions
+    JOIN erased_tickets AS erased
+        ON erased.ticket_id = predictions.ticket_id AND erased.erased_until_ms >= predictions.received_ms
+    WHERE predictions.prediction_id = item.value ->> 0
+)
 """
 # From the rows, which takes a third of the time. In order, so that no two writers wait for each other's rows.
 _ANSWER_COUNTS: Final = """
