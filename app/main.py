@@ -31,7 +31,9 @@ from app.web.api import health, metrics, model, review, version
 from app.web.api.classify import BATCH_MAX_BODY_BYTES, BATCH_PATH, CLASSIFY_PATH, classify_routes
 from app.web.api.documentation import complete_openapi
 from app.web.api.documentation_pages import documentation_routes
+from app.web.api.feedback import FEEDBACK_BATCH_MAX_BODY_BYTES, FEEDBACK_BATCH_PATH, feedback_routes
 from app.web.api.promises import promise_routes
+from app.web.api.tickets import erase_route
 from app.web.application import Application
 from app.web.middleware.authentication import AuthenticationMiddleware
 from app.web.middleware.body_limit import BodyLimitMiddleware
@@ -122,10 +124,11 @@ def _lifespan(
             on_reload=app_metrics.model_reloaded,
         )
         registry.load()
-        keeper = None
+        keeper = retention = None
         if store is not None:
             await store.start()
             keeper = await _promise_keeper(settings, store, registry, values, app_metrics)
+            retention = _retention(settings, store)
         if recorder is not None:
             recorder.start()
         updates = ModelUpdates(registry)
@@ -155,6 +158,8 @@ def _lifespan(
                 await recorder.close()
             if keeper is not None:
                 await keeper.close()
+            if retention is not None:
+                retention.cancel()
             if store is not None:
                 await store.close()
 
@@ -214,6 +219,12 @@ async def _promise_keeper(
     return keeper
 
 
+def _retention(settings: Settings, store: Store) -> asyncio.Task[None]:
+    from app.store.retention import expire_from_time_to_time  # noqa: PLC0415 - as above
+
+    return asyncio.create_task(expire_from_time_to_time(store, retention_days=settings.store_retention_days))
+
+
 def _manifest_check(settings: Settings) -> ManifestCheck:
     if settings.model_public_key is None:
         return trust_any_manifest
@@ -231,7 +242,8 @@ def _routes(settings: Settings) -> list[APIRoute]:
         *(route for router in routers for route in router.routes if isinstance(route, APIRoute)),
     ]
     heads = [_head_of(route) for route in others if "GET" in (route.methods or ())]
-    return [*classify, *others, *heads]
+    feedback = feedback_routes(keeps_text=settings.store_text != "none", needs_api_key=bool(settings.api_keys))
+    return [*classify, *feedback, erase_route, *others, *heads]
 
 
 def _head_of(route: APIRoute) -> APIRoute:
@@ -271,7 +283,10 @@ def _middleware(
         Middleware(
             BodyLimitMiddleware,
             max_bytes=settings.max_body_bytes,
-            max_bytes_by_path={BATCH_PATH: BATCH_MAX_BODY_BYTES},
+            max_bytes_by_path={
+                BATCH_PATH: BATCH_MAX_BODY_BYTES,
+                FEEDBACK_BATCH_PATH: FEEDBACK_BATCH_MAX_BODY_BYTES,
+            },
         ),
     ]
 

@@ -113,11 +113,13 @@ def test_every_command_for_operators_is_in_the_table() -> None:
 
 
 def test_the_table_of_routes_is_what_the_service_answers(start_service: StartService) -> None:
-    rows = re.findall(r"^\| (`(?:GET|POST) .*?) \|", section("Routes"), re.MULTILINE)
+    rows = re.findall(r"^\| (`(?:GET|POST|DELETE) .*?) \|", section("Routes"), re.MULTILINE)
     named = {tuple(name.split()) for row in rows for name in re.findall(r"`([^`]+)`", row)}
 
     served = start_service().app.routes
-    routes = {(method, route.path) for route in served if isinstance(route, Route) for method in route.methods or ()}
+    routes = {
+        (method, route.path_format) for route in served if isinstance(route, Route) for method in route.methods or ()
+    }
 
     assert named == {(method, path) for method, path in routes if method != "HEAD"}
     assert {path for method, path in routes if method == "HEAD"} == {path for method, path in named if method == "GET"}

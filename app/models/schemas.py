@@ -16,6 +16,8 @@ MAX_DESCRIPTION_CHARACTERS: Final = 20_000
 MAX_EMAIL_CHARACTERS: Final = 254
 MAX_TICKET_ID_CHARACTERS: Final = 128
 MAX_VERSION_CHARACTERS: Final = 100
+MAX_LABEL_CHARACTERS: Final = 200
+MAX_REVIEWER_CHARACTERS: Final = 128
 
 _NO_NUL: Final = {"pattern": "^[^\\u0000]*$"}
 # RFC 5321's dot-string local part and a domain of at least two labels; letters beyond ASCII as in RFC 6531.
@@ -45,6 +47,16 @@ TicketId = Annotated[
     Field(min_length=1, max_length=MAX_TICKET_ID_CHARACTERS, json_schema_extra={"pattern": _PRINTABLE}),
     AfterValidator(_check_printable),
 ]
+Label = Annotated[
+    str,
+    Field(min_length=1, max_length=MAX_LABEL_CHARACTERS, json_schema_extra={"pattern": _PRINTABLE}),
+    AfterValidator(_check_printable),
+]
+Reviewer = Annotated[
+    str,
+    Field(min_length=1, max_length=MAX_REVIEWER_CHARACTERS, json_schema_extra={"pattern": _PRINTABLE}),
+    AfterValidator(_check_printable),
+]
 
 
 class _Request(BaseModel):
@@ -56,8 +68,8 @@ class _Response(BaseModel):
     model_config = ConfigDict(protected_namespaces=(), json_schema_serialization_defaults_required=True)
 
 
-class Ticket(_Request):
-    """One ticket; without a description it has a title only. They may not both be blank."""
+class TicketText(_Request):
+    """What is written in a ticket; without a description it has a title only. They may not both be blank."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -71,8 +83,6 @@ class Ticket(_Request):
 
     title: Title
     description: Description = ""
-    customer_email: Email | None = None
-    ticket_id: TicketId | None = Field(None, description="the caller's own; several predictions may have the same")
 
     @model_validator(mode="after")
     def _check_texts(self) -> Self:
@@ -81,6 +91,13 @@ class Ticket(_Request):
         if not (self.title and not self.title.isspace()) and not (self.description and not self.description.isspace()):
             raise PydanticCustomError("blank_ticket", "title and description must not both be blank")
         return self
+
+
+class Ticket(TicketText):
+    """One ticket; without a description it has a title only. They may not both be blank."""
+
+    customer_email: Email | None = None
+    ticket_id: TicketId | None = Field(None, description="the caller's own; several predictions may have the same")
 
 
 class Activation(_Request):

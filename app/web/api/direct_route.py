@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Annotated
 
-from fastapi import Path, Query
+from fastapi import Header, Path, Query
 from fastapi.routing import APIRoute
 from starlette.routing import compile_path
 
@@ -36,6 +36,7 @@ class DirectRoute(APIRoute):
         name: str,
         summary: str,
         query_model: type[BaseModel] | None = None,
+        header_model: type[BaseModel] | None = None,
         request_model: type[BaseModel] | None = None,
         needs_body: bool = True,
         response_model: type[BaseModel],
@@ -49,6 +50,8 @@ class DirectRoute(APIRoute):
         annotations: dict[str, object] = dict.fromkeys(compile_path(path)[2], Annotated[str, Path()])
         if query_model is not None:
             annotations["query"] = Annotated[query_model, Query()]
+        if header_model is not None:
+            annotations["headers"] = Annotated[header_model, Header()]
         if request_model is not None:
             annotations["body"] = request_model if needs_body else request_model | None
         parameters = [

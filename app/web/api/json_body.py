@@ -49,6 +49,7 @@ _MESSAGES: Final = {
     "int_from_float": "must be a whole number",
     "greater_than_equal": "must be at least {ge}",
     "less_than_equal": "must be at most {le}",
+    "bool_type": "must be true or false",
     "list_type": "must be an array",
     "too_long": "must have at most {max_length} items",
     "too_short": "must have at least {min_length} items",
@@ -58,6 +59,10 @@ _MESSAGES: Final = {
     "not_printable": "must have printable characters only",
     "cursor": "must be the next_cursor of an answer",
     "nul_character": "title and description must not contain NUL characters",
+    "uuid": "must be a UUID such as 01980c2e-7a4b-7c11-8f3e-5b1f0c9a2d47",
+    "labels": "must be an object of 1 to 100 heads and their labels, which have 1 to 200 printable characters",
+    "two_tickets": "must have prediction_id or ticket_id, not both",
+    "no_ticket": "must have prediction_id, ticket_id or ticket",
     "blank_ticket": "title and description must not both be blank",
 }
 
