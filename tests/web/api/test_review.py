@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -89,6 +90,30 @@ def test_an_item_has_what_was_sent_and_what_was_answered(service: Service, datab
         },
     ]
     assert answer["next_cursor"] is None
+
+
+def test_what_is_shown_of_an_answer_is_what_was_answered(start_service: StartService, store_url: str) -> None:
+    service = start_service(store_url=store_url, audit_share=0)
+    tickets = [{"title": title, "description": "", "ticket_id": title} for title in ("quote", "refund price", "résumé")]
+    answers = {answer["prediction_id"]: answer for answer in (service.classify(ticket).json() for ticket in tickets)}
+    asked = {
+        prediction_id
+        for prediction_id, answer in answers.items()
+        if any(head["decision"] != "auto" for head in answer["predictions"].values())
+    }
+    assert asked
+
+    deadline = time.monotonic() + 30
+    items: list[dict[str, Any]] = []
+    while len(items) < len(asked) and time.monotonic() < deadline:
+        items = service.get("/review", peer=HERE).json()["items"]
+
+    assert {item["prediction_id"] for item in items} == asked
+    for item in items:
+        answer = answers[item["prediction_id"]]
+        assert {name: item[name] for name in ("ticket_id", "title", "description", "predictions")} == {
+            name: answer[name] for name in ("ticket_id", "title", "description", "predictions")
+        }
 
 
 @pytest.mark.parametrize("order", ["value", "newest", "oldest"])
