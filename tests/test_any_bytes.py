@@ -28,7 +28,12 @@ PATHS = (
 SEGMENTS = st.text(max_size=20) | st.sampled_from(
     ["", ".", "..", "\0", "\n", "claim", "{prediction_id}", "01900000-0000-7000-8000-000000000000", "a/b", "'", "%00"]
 )
-PATHS_OF_THE_STORE = st.sampled_from(["/review", "/review/claim"]) | st.builds("/review/{}/skip".format, SEGMENTS)
+PATHS_OF_THE_STORE = (
+    st.sampled_from(["/review", "/review/claim", "/feedback", "/feedback/batch", "/model/promises/reset"])
+    | st.builds("/review/{}/skip".format, SEGMENTS)
+    | st.builds("/feedback/{}".format, SEGMENTS)
+    | st.builds("/tickets/{}".format, SEGMENTS)
+)
 QUERIES = st.binary(max_size=30) | st.lists(
     st.tuples(
         st.sampled_from(["head", "label", "decision", "state", "order", "limit", "cursor", "x"]),
@@ -52,6 +57,17 @@ JSON_VALUES = st.recursive(
 TICKET_LIKE = st.fixed_dictionaries(
     {"title": JSON_VALUES, "description": JSON_VALUES},
     optional={"customer_email": JSON_VALUES, "ticket_id": JSON_VALUES, "tickets": JSON_VALUES, "other": JSON_VALUES},
+)
+REMARKS = st.fixed_dictionaries(
+    {"labels": st.dictionaries(st.sampled_from(["priority", "x"]) | st.text(max_size=5), st.text(max_size=8))},
+    optional={
+        "prediction_id": SEGMENTS,
+        "ticket_id": SEGMENTS,
+        "ticket": st.fixed_dictionaries({"title": st.text(max_size=20), "description": JSON_VALUES}),
+        "source": st.sampled_from(["review", "helpdesk", "api", "x"]),
+        "reviewer": SEGMENTS,
+        "allow_new_labels": st.booleans(),
+    },
 )
 BODIES = (
     st.binary(max_size=300)
@@ -124,15 +140,28 @@ def test_any_request_is_answered_below_500_in_the_one_shape(
 
 
 @settings(deadline=None, max_examples=200)
-@given(method=st.sampled_from(METHODS), path=PATHS_OF_THE_STORE, query=QUERIES, body=BODIES)
+@given(method=st.sampled_from(METHODS), path=PATHS_OF_THE_STORE, query=QUERIES, body=BODIES, key=st.binary(max_size=9))
 def test_any_request_to_what_asks_the_store_is_answered_below_500(
-    store_service: Service, method: str, path: str, query: bytes, body: bytes
+    store_service: Service, method: str, path: str, query: bytes, body: bytes, key: bytes
 ) -> None:
-    headers = [(b"x-api-key", b"admin"), (b"content-type", b"application/json")]
+    headers = [(b"x-api-key", b"admin"), (b"content-type", b"application/json"), (b"idempotency-key", key)]
 
     answer = store_service.ask_raw(method, path, query=query, headers=headers, body=body)
 
     assert_well_formed(answer, method)
+
+
+@settings(deadline=None, max_examples=100)
+@given(remark=REMARKS, is_batch=st.booleans())
+def test_any_feedback_is_answered_below_500(
+    store_service: Service, remark: dict[str, object], *, is_batch: bool
+) -> None:
+    path, content = ("/feedback/batch", {"feedback": [remark]}) if is_batch else ("/feedback", remark)
+    headers = [(b"x-api-key", b"admin"), (b"content-type", b"application/json")]
+
+    answer = store_service.ask_raw("POST", path, query=b"", headers=headers, body=json.dumps(content).encode())
+
+    assert_well_formed(answer, "POST")
 
 
 @settings(deadline=None, max_examples=400)
