@@ -122,6 +122,12 @@ bench-quality: $(VENV)/.installed ## Train on known sets in DIR= and score their
 	"$(RUN)" -m benchmarks.quality "$(DIR)" --keep $(BENCH_ARGS)
 	"$(RUN)" -m benchmarks.figures --write
 
+.PHONY: measure-faults
+measure-faults: $(VENV)/.installed ## Kill and freeze the service and its stores, 100 times each, and write the figures into the pages; half an hour
+	"$(RUN)" -m benchmarks.store_kills --keep
+	"$(RUN)" -m benchmarks.store_faults --keep
+	"$(RUN)" -m benchmarks.figures --write
+
 .PHONY: load-test
 load-test: $(VENV)/.installed ## Load the service with Locust, several users at a time, and write the figures and the plot of load_test.md
 	"$(RUN)" -m benchmarks.load_test --keep $(BENCH_ARGS)

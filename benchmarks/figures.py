@@ -17,6 +17,7 @@ from typing import Any
 
 from benchmarks.measuring import ROOT
 from benchmarks.results import RESULTS, Origin, Result, read_result
+from benchmarks.store_tables import store_faults_table, store_kills_table
 from benchmarks.tables import (
     choices_table,
     default_model_table,
@@ -148,6 +149,8 @@ _BLOCKS: Mapping[str, Callable[[Path], str]] = {
     "promises": _of("promises", promises_table),
     "soak": _of("soak", soak_table),
     "review_order": _of("review_order", review_order_table),
+    "store_faults": _of("store_faults", store_faults_table),
+    "store_kills": _of("store_kills", store_kills_table),
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -97,6 +98,13 @@ def take_turns(contestants: Mapping[str, Callable[[], object]], *, rounds: int) 
 def ratios(numerators: Sequence[float], denominators: Sequence[float]) -> tuple[float, ...]:
     """Return the ratio of each round."""
     return tuple(n / d for n, d in zip(numerators, denominators, strict=True))
+
+
+def positive(text: str) -> int:
+    """Return a number of rounds, or the like, from an argument."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return int(text)
 
 
 def memory_of_tree(process_id: int) -> int:

@@ -43,12 +43,15 @@ class Outcome:
     latencies: list[float] = field(default_factory=list)
 
 
-class _Load:
+class Load:
+    """Sends one request over and over, to the service at ``port``."""
+
     def __init__(self, port: int, request: bytes) -> None:
         self._port = port
         self._request = request
 
     async def as_fast_as_answered(self, *, n_clients: int, seconds: float) -> Outcome:
+        """Let ``n_clients`` ask again as soon as they are answered."""
         outcome = Outcome()
         until = time.monotonic() + seconds
 
@@ -62,6 +65,7 @@ class _Load:
         return outcome
 
     async def at_rate(self, rate: float, *, seconds: float) -> Outcome:
+        """Ask at fixed times, whatever is answered, from a second after the call on."""
         outcome = Outcome()
         n_clients = min(_MOST_CLIENTS, int(rate * _ANSWER_SECONDS) + 1)
         started = time.monotonic() + 1.0
@@ -110,7 +114,7 @@ def _measure(service: Service, *, n_characters: int, seconds: float) -> dict[str
     description = (_WORDS * (n_characters // len(_WORDS) + 1))[:n_characters]
     body = json.dumps({"title": "Server is down", "description": description}).encode()
     head = "POST /classify HTTP/1.1\r\nHost: service\r\nContent-Type: application/json\r\n"
-    load = _Load(service.port, f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+    load = Load(service.port, f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
     asyncio.run(load.as_fast_as_answered(n_clients=_N_FEW, seconds=1))
     before = asyncio.run(load.as_fast_as_answered(n_clients=_N_FEW, seconds=seconds))
     capacity = before.statuses["200"] / seconds

@@ -21,7 +21,7 @@ from statistics import median
 from tempfile import TemporaryDirectory
 
 from benchmarks.http_path import _LUA, _SECONDS_A_TURN, EVERYTHING_ON, N_CONNECTIONS, TICKET, Server, load
-from benchmarks.measuring import ROOT, Figure, ratios
+from benchmarks.measuring import ROOT, Figure, positive, ratios
 from benchmarks.peer_process import PEERS, PeerError, install, running_peer
 from benchmarks.results import Origin, add_keep_option
 from benchmarks.service import Service, running_service
@@ -68,17 +68,11 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m benchmarks.peers", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--model", type=Path, default=ROOT / "models/v1.0.0", help="version directory (%(default)s)")
-    parser.add_argument("--rounds", type=_positive, default=5, help="turns of each server, 3 s each (%(default)s)")
+    parser.add_argument("--rounds", type=positive, default=5, help="turns of each server, 3 s each (%(default)s)")
     parser.add_argument("--only", action="append", choices=list(PEERS), help="a peer; repeatable")
     parser.add_argument("--list", action="store_true", help="print the peers and their versions, and measure nothing")
     add_keep_option(parser)
     return parser
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
-    return int(text)
 
 
 def measure(model_directory: Path, names: Sequence[str], *, rounds: int) -> Outcome:

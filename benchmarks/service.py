@@ -46,13 +46,15 @@ def running_service(
     models_dir: Path,
     *,
     program: Sequence[str] = ("-m", "app"),
+    before: Sequence[str] = (),
     workers: int = 1,
     environment: Mapping[str, str] = MappingProxyType({}),
     stdout: int = subprocess.DEVNULL,
 ) -> Iterator[Service]:
     """Start the service without request log lines, a limit or a store, or as ``environment`` says.
 
-    ``program`` are the interpreter's arguments before the address. ``stdout`` is the descriptor that the log goes to.
+    ``program`` are the interpreter's arguments before the address, ``before`` a command that becomes the interpreter.
+    ``stdout`` is the descriptor that the log goes to.
     """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -67,7 +69,7 @@ def running_service(
         "OPENBLAS_NUM_THREADS": "1",
         **environment,
     }
-    command = [sys.executable, *program, "--host", "127.0.0.1", "--port", str(port), "--workers", str(workers)]
+    command = [*before, sys.executable, *program, "--host", "127.0.0.1", "--port", str(port), "--workers", str(workers)]
     started_at = time.perf_counter()
     process = subprocess.Popen(command, cwd=ROOT, env=whole_environment, stdout=stdout)
     try:
