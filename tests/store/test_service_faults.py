@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 
 # What docs/operations.md promises after draining, for which nobody waits here.
-_END_SECONDS = 13
+_END_SECONDS = 15
 
 
 @pytest.fixture(scope="module")
