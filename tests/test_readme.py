@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
+import httpx
 import pytest
 from starlette.routing import Route
 
@@ -19,7 +20,7 @@ from app.models import decisions
 from tests.test_architecture import LAYERS
 
 if TYPE_CHECKING:
-    from tests.conftest import StartService
+    from tests.conftest import StartProcess, StartService
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -242,3 +243,38 @@ def test_the_architecture_page_puts_modules_into_the_layers_that_are_checked() -
     assert [int(number) for number, _ in rows] == list(range(1, len(LAYERS) + 1))
     for (_, modules), layer in zip(rows, LAYERS, strict=True):
         assert set(re.findall(r"`([\w.]+)`", modules)) <= set(layer)
+
+
+def sent(line: list[str], base_url: str) -> dict[str, Any]:
+    """Send what a line of curl sends, and return the answer's JSON."""
+    data = line[line.index("-d") + 1] if "-d" in line else None
+    method = line[line.index("-X") + 1] if "-X" in line else "GET" if data is None else "POST"
+    url = next(word for word in line if word.startswith("http"))
+    headers = dict(word.split(": ") for word in line if word.startswith("Content-Type"))
+    answer = httpx.request(
+        method, url.replace("http://127.0.0.1:8000", base_url), content=data, headers=headers, timeout=30
+    )
+    assert answer.is_success, answer.text
+    body: dict[str, Any] = answer.json()
+    return body
+
+
+def test_six_lines_classify_review_judge_and_show_the_promises(start_process: StartProcess, tmp_path: Path) -> None:
+    block = README.partition("### Let people judge")[2].partition("```sh\n")[2].partition("```")[0]
+    classify, see, claim, judge, see_again, promises = (shlex.split(line) for line in block.splitlines())
+    service = start_process(MODELS_BASE_DIR=str(ROOT / "models"), STORE_URL=f"sqlite:///{tmp_path / 'store.db'}")
+    base_url = service.base_url
+
+    classified = sent(classify, base_url)
+    # Whoever types finds the ticket there already.
+    service.wait_for(lambda: bool(sent(see, base_url)["items"]))
+    (item,) = sent(see, base_url)["items"]
+    (claimed,) = sent(claim, base_url)["items"]
+    judged = sent(judge, base_url)
+
+    assert item["prediction_id"] == claimed["prediction_id"] == judged["prediction_id"] == classified["prediction_id"]
+    assert judged["agreed"] == {"priority": False}
+    assert sent(see_again, base_url)["items"] == []
+    states = {(promise["head"], promise["label"]): promise["state"] for promise in sent(promises, base_url)["promises"]}
+    assert states["priority", None] == "unproven"
+    assert ("priority", "Urgent") in states
