@@ -35,6 +35,9 @@ class PromiseCollector(Collector):
         e_value = _family("ticket_promise_e_value", "The evidence against the promise.")
         for standing in self._keeper.standings():
             of, verdict = standing.promise.of, standing.verdict
+            # Of a version with thousands of labels, those that nobody has judged yet are no news.
+            if of.label and not verdict.n_audited and standing.since_ms is None:
+                continue
             labels = (of.head, of.label)
             state.add_metric(labels, _STATES[standing.state])
             target.add_metric(labels, standing.promise.target)

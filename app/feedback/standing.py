@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -126,7 +127,13 @@ def _verdicts(served: Served, audits: Sequence[Audit], events: Sequence[PromiseE
 
 def _judged(served: Served, promise: Promise, rights: Mapping[HeadLabel, Sequence[bool]]) -> Verdict:
     level = level_of_each(served.alpha, len(served.promises))
-    return judge(np.array(rights.get(promise.of, ()), dtype=bool), target=promise.target, level=level)
+    return _verdict(bytes(rights.get(promise.of, ())), promise.target, level)
+
+
+# Of a version with many labels, a new audit is of one, and the others are as they were.
+@lru_cache(maxsize=8192)
+def _verdict(rights: bytes, target: float, level: float) -> Verdict:
+    return judge(np.frombuffer(rights, dtype=np.bool_), target=target, level=level)
 
 
 def _latest(events: Iterable[PromiseEvent]) -> dict[HeadLabel, PromiseEvent]:

@@ -339,3 +339,4 @@ def test_the_metrics_tell_of_each_promise(service: Service, database: Database) 
     }
     assert shown["ticket_promise_state"]["department", ""] == 0
     assert ("department", "") not in shown["ticket_promise_precision"]
+    assert ("department", "Sales") not in shown["ticket_promise_state"]
