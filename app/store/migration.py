@@ -58,11 +58,11 @@ def _revision(connection: Connection) -> str | None:
 
 
 def _run(connection: Connection) -> None:
+    # What it tells of each step, and when it is imported, is for those who write migrations.
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     from alembic import command  # noqa: PLC0415 - 0.2 s and 10 MB, which only a migration needs
     from alembic.config import Config  # noqa: PLC0415
 
-    # What it tells of each step is for those who write migrations.
-    logging.getLogger("alembic").setLevel(logging.WARNING)
     config = Config()
     # "%" begins a placeholder in Alembic's configuration.
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))

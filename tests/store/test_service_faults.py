@@ -13,6 +13,7 @@ from tests.postgres import Postgres, missing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.conftest import StartProcess
     from tests.processes import ServiceProcess
@@ -91,3 +92,13 @@ def test_a_service_that_started_without_postgres_finds_it(
         cluster.start()
 
     service.wait_for(lambda: {store_status(service) for _ in range(10)} == {"postgresql"})
+
+
+def test_the_first_start_says_once_that_tables_were_made_and_nothing_of_how(
+    tmp_path: Path, start_process: StartProcess
+) -> None:
+    service = start_process("--workers", "2", STORE_URL=f"sqlite:///{tmp_path / 'store.db'}")
+    service.wait_for(lambda: {store_status(service) for _ in range(10)} == {"sqlite"})
+
+    said = [record for record in service.log_records() if record["logger"].startswith(("alembic", "app.store"))]
+    assert [record["message"] for record in said] == ["the tables of the store were made or changed"]
