@@ -53,7 +53,7 @@ class Service:
 
         async def send() -> httpx.Response:
             transport = httpx.ASGITransport(with_state, raise_app_exceptions=False, client=peer, root_path=root_path)
-            async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
+            async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
                 return await client.request(method, path, **kwargs)
 
         return self._runner.run(send())
@@ -66,7 +66,7 @@ class Service:
 
         async def send() -> list[httpx.Response]:
             transport = httpx.ASGITransport(with_state, raise_app_exceptions=False)
-            async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
+            async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
                 requests = [client.request(method, path, **kwargs) for _ in range(n_requests)]
                 return list(await asyncio.gather(*requests))
 

@@ -24,6 +24,8 @@ _FORWARDED: Final = frozenset({b"forwarded", b"x-forwarded-for"})
 # Some proxies (Azure Application Gateway, IIS) write the client's port too; only brackets tell it from an IPv6 group.
 _WITH_PORT: Final = re.compile(r"\[(?P<ipv6>[^\]]+)\](?::\d{1,5})?|(?P<ipv4>[\d.]+):\d{1,5}", re.ASCII)
 
+_HOST_PORT: Final = re.compile(r":\d*$", re.ASCII)
+
 
 class Role(IntEnum):
     """What the key of a request opens: each role what those before it open, too."""
@@ -125,8 +127,15 @@ def is_from_this_machine(headers: Headers, peer: tuple[str, int] | None) -> bool
             origin = value
         elif name == b"host":
             host = value
-    # A browser on this machine sends also what a page from elsewhere makes it send.
-    return not origin or origin.partition(b"://")[2] == host
+    # A browser on this machine sends also what a page from elsewhere makes it send. To that page's own site, as which
+    # its owner may have this machine looked up, there is no origin: then the host is not a name of this machine.
+    return _is_this_machine(host) and (not origin or origin.partition(b"://")[2] == host)
+
+
+def _is_this_machine(host: bytes) -> bool:
+    name = _HOST_PORT.sub("", host.decode("latin-1").lower())
+    address = _parse_address(name.removeprefix("[").removesuffix("]"))
+    return address.is_loopback if address is not None else name in {"", "localhost"} or name.endswith(".localhost")
 
 
 def _api_key(headers: Headers) -> bytes | None:

@@ -109,6 +109,18 @@ def test_what_a_proxy_or_a_page_of_another_site_sends_is_not_from_this_machine(h
     assert not is_from_this_machine([(b"host", b"localhost:8000"), header], ("127.0.0.1", 5000))
 
 
+@pytest.mark.parametrize("host", [b"localhost", b"desk.localhost:80", b"127.0.0.1:8000", b"[::1]:8000", b"[::1]", b""])
+def test_this_machine_is_asked_for_by_a_name_of_its_own(host: bytes) -> None:
+    assert is_from_this_machine([(b"host", host)], ("127.0.0.1", 5000))
+
+
+@pytest.mark.parametrize(
+    "host", [b"evil.example:8000", b"evil.example", b"0.0.0.0:8000", b"localhost.evil.example", b"[::2]"]
+)
+def test_a_page_that_has_its_own_name_looked_up_as_this_machine_is_not_from_it(host: bytes) -> None:
+    assert not is_from_this_machine([(b"host", host)], ("127.0.0.1", 5000))
+
+
 @pytest.mark.parametrize(
     "peer", [None, ("192.0.2.1", 5000), ("10.0.0.1", 5000), ("::ffff:10.0.0.1", 5000), ("localhost", 5000), ("", 5000)]
 )
