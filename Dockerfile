@@ -21,7 +21,8 @@ ENV PATH=/opt/venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 PORT=8
 COPY --from=build /opt/venv /opt/venv
 COPY --from=build /srv /srv
 WORKDIR /srv
-# A number, so that Kubernetes' runAsNonRoot can check it.
+# A number, so that Kubernetes' runAsNonRoot can check it. It may write nowhere: what the service keeps needs a volume at
+# /srv/var, or STORE_URL; without them it serves and keeps nothing (docs/operations.md).
 USER 65532:65532
 EXPOSE 8000
 HEALTHCHECK --interval=30s --timeout=3s --start-period=10s --retries=3 \
