@@ -34,8 +34,8 @@ class Erased:
 def erase_ticket(database: Database, ticket_id: str, *, now_ms: int) -> Erased:
     """Erase title, description and e-mail address of every prediction and feedback of a ticket.
 
-    No query finds the text any more when it returns. With SQLite it is also in no file, unless a reader held the
-    write-ahead log all the time; then it is to be asked for again. What Postgres' files have, docs/security.md says.
+    When it returns, the text is in no file of SQLite, and in no table of Postgres; docs/security.md says what else that
+    keeps. If readers held SQLite's write-ahead log all the time, it is to be asked for again.
     """
     with database.writing() as connection:
         erased = _erase_rows(connection, database.kind, ticket_id, now_ms)
@@ -91,6 +91,7 @@ def _vacuum_postgres(database: Database) -> None:
         # However large the tables are.
         connection.execute(text("SET statement_timeout = 0"))
         try:
-            connection.execute(text("VACUUM predictions, feedback"))
+            # Without FULL, rows that nobody sees any more leave their bytes in the pages.
+            connection.execute(text("VACUUM (FULL) predictions, feedback"))
         finally:
             connection.execute(text("RESET statement_timeout"))

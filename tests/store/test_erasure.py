@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, insert, select, text, update
 
 from app.feedback.judging import judge
 from app.store.database import Database
@@ -22,6 +22,7 @@ from app.store.judgement import Recorded, Remark
 from app.store.migration import upgrade
 from app.store.prediction_records import write_records
 from app.store.tables import erased_tickets, feedback, predictions, review_items
+from tests.postgres import Postgres
 from tests.store.records import record as record_of_answer
 from tests.stored import LABELS, add_prediction, id_of, rows_of
 
@@ -210,6 +211,34 @@ def row_of(prediction_id: str, words: str) -> dict[str, object]:
         "description": words,
         "customer_email": f"{CANARY}@example.com",
     }
+
+
+def test_no_byte_of_an_erased_ticket_is_in_the_files_of_postgres_tables(postgres: Postgres) -> None:
+    with postgres.database() as url:
+        database = Database(url)
+        upgrade(database)
+        for number in range(50):
+            add_prediction(database, ticket_id="4711", texts=(f"{CANARY} {number}", f"{CANARY} " * number, CANARY))
+            add_prediction(database, ticket_id="0815")
+        keep(database, replace(SAID, ticket_id="4711"))
+        with database.autocommit() as connection:
+            # What Postgres does by itself from time to time: samples of columns for its planner.
+            connection.execute(text("ANALYZE"))
+        assert CANARY.encode() in table_bytes(database)
+
+        erase_ticket(database, "4711", now_ms=NOW_MS)
+
+        assert CANARY.encode() not in table_bytes(database)
+        database.close()
+
+
+def table_bytes(database: Database) -> bytes:
+    """Return the bytes of all files of the database, as they are on disk; the log is not among them."""
+    with database.autocommit() as connection:
+        connection.execute(text("CHECKPOINT"))
+        directory = Path(connection.execute(text("SHOW data_directory")).scalar_one())
+        oid = connection.execute(text("SELECT oid FROM pg_database WHERE datname = current_database()")).scalar_one()
+    return b"".join(path.read_bytes() for path in (directory / "base" / str(oid)).iterdir())
 
 
 def test_a_reader_of_before_the_erasure_is_waited_for(sqlite_database: Database) -> None:
