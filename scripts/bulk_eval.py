@@ -30,6 +30,7 @@ from scripts.lib.service_client import (
     UnreachableError,
     add_service_arguments,
     display_url,
+    labels_of_heads,
     open_client,
 )
 
@@ -195,7 +196,7 @@ async def _run(
 
     async with open_client(arguments.base_url, arguments.api_key, n_connections=arguments.concurrency) as client:
         service = ServiceClient(client, max_wait_seconds=arguments.max_wait, on_rate_limit=warn)
-        known_labels = _known_labels(await service.send("GET", "/version"))
+        known_labels = labels_of_heads(await service.send("GET", "/version"))
         # A service that does not state its heads is asked about those that are meant.
         meant = dict.fromkeys([*DEFAULT_TARGETS, *least, *(name for name in source.column_map if name not in FIELDS)])
         heads = tuple(known_labels or meant)
@@ -232,14 +233,6 @@ async def _classify_all(
     if refused:
         raise refused
     return tuple(rows[index] for index in range(len(tickets)))
-
-
-def _known_labels(version: Answer) -> dict[str, tuple[str, ...]]:
-    metadata = version.body.get("model_metadata")
-    distributions = metadata.get("label_distributions") if isinstance(metadata, dict) else None
-    if not isinstance(distributions, dict):
-        return {}
-    return {str(head): tuple(map(str, counts)) for head, counts in distributions.items()}
 
 
 async def _classify(service: ServiceClient, ticket: LabelledTicket) -> EvaluatedRow:

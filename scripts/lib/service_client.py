@@ -93,13 +93,15 @@ class ServiceClient:
         self._resume_at = 0.0
         self._has_met_limit = False
 
-    async def send(self, method: str, path: str, document: object = None) -> Answer:
+    async def send(
+        self, method: str, path: str, document: object = None, *, headers: Mapping[str, str] | None = None
+    ) -> Answer:
         """Return the last answer; raise ``UnreachableError`` when the service cannot be talked to."""
         gives_up_at = time.monotonic() + self._max_wait_seconds
         n_overloads = 0
         while True:
             await self._wait_for_turn()
-            answer = await self._send_once(method, path, document)
+            answer = await self._send_once(method, path, document, headers)
             now = time.monotonic()
             if answer.status == HTTPStatus.TOO_MANY_REQUESTS and now < gives_up_at:
                 if not self._has_met_limit:
@@ -117,10 +119,10 @@ class ServiceClient:
         while (delay := self._resume_at - time.monotonic()) > 0:  # noqa: ASYNC110 - there is a time, not an event
             await asyncio.sleep(delay)
 
-    async def _send_once(self, method: str, path: str, document: object) -> Answer:
+    async def _send_once(self, method: str, path: str, document: object, headers: Mapping[str, str] | None) -> Answer:
         started_at = time.perf_counter()
         try:
-            response = await self._client.request(method, path, json=document)
+            response = await self._client.request(method, path, json=document, headers=headers)
         except httpx.RequestError as error:
             reason = str(error) or type(error).__name__
             raise UnreachableError(f"{display_url(self._client.base_url)} does not answer: {reason}") from error
@@ -142,6 +144,15 @@ def to_answer(response: httpx.Response, *, latency_ms: float) -> Answer:
     except ValueError:
         body = None
     return Answer(response.status_code, body if isinstance(body, dict) else {}, dict(response.headers), latency_ms)
+
+
+def labels_of_heads(version: Answer) -> dict[str, tuple[str, ...]]:
+    """Return the labels of each head as ``GET /version`` states them; nothing where it does not."""
+    metadata = version.body.get("model_metadata")
+    distributions = metadata.get("label_distributions") if isinstance(metadata, dict) else None
+    if not isinstance(distributions, dict):
+        return {}
+    return {str(head): tuple(map(str, counts)) for head, counts in distributions.items()}
 
 
 def display_url(url: httpx.URL) -> str:
