@@ -318,6 +318,20 @@ def test_without_a_store_promises_are_not_known(
     assert answered(service)["decision"] == "auto"
 
 
+def test_a_process_that_starts_while_the_store_is_away_goes_on_from_what_the_metrics_directory_knows(
+    start_service: StartService, promising_dir: Path, store_url: str, database: Database, tmp_path: Path
+) -> None:
+    metrics_dir = str(tmp_path / "metrics")
+    service = start_promising(start_service, promising_dir, store_url, metrics_dir=metrics_dir)
+    break_promise(service, database)
+    promises(service)
+
+    later = start_promising(start_service, promising_dir, "sqlite:////nowhere/s.db", metrics_dir=metrics_dir)
+
+    assert later.get("/model/promises").status_code == 503
+    assert (answered(later)["decision"], answered(later)["reasons"]) == ("suggest", ["promise_broken"])
+
+
 def test_the_metrics_tell_of_each_promise(service: Service, database: Database) -> None:
     add_audits(database, digest_of(service), [False] * 20, label="High")
     expected = promises(service)["priority", "High"]
