@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import ipaddress
 import logging
 import os
@@ -60,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.workers > 1:
         # A single process warns when it makes its application, as it does under other servers.
         warn_of_misspelt_settings()
-        _choose_store(settings)
+        _prepare_store(settings)
     try:
         return _serve(config, bound, settings.metrics_dir)
     except SystemExit as error:
@@ -98,13 +99,16 @@ def _shared_metrics(metrics_dir: str) -> Iterator[Path | None]:
         yield Path(path)
 
 
-def _choose_store(settings: Settings) -> None:
-    """Say once, and not once a worker, that nothing is kept."""
-    if "store_url" not in settings.model_fields_set:
-        from app.store.place import is_usable_by_default  # noqa: PLC0415 - a store brings packages
+def _prepare_store(settings: Settings) -> None:
+    """Say once, and not once a worker, that nothing is kept; or import what keeps it, which the workers then share."""
+    if settings.store_url == "off":
+        return
+    from app.store.place import is_usable_by_default  # noqa: PLC0415 - a store brings packages
 
-        if not is_usable_by_default(settings.store_url):
-            os.environ["STORE_URL"] = "off"
+    if "store_url" not in settings.model_fields_set and not is_usable_by_default(settings.store_url):
+        os.environ["STORE_URL"] = "off"
+        return
+    importlib.import_module("app.feedback.loop")
 
 
 def _warn_if_open(bound: socket.socket) -> None:

@@ -45,9 +45,7 @@ from app.web.roles import LEAST_ROLES, protected_paths
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from app.feedback.keeper import PromiseKeeper
-    from app.feedback.recorder import Recorder
-    from app.store.store import Store
+    from app.feedback.loop import FeedbackLoop
 
 EXEMPT_PATHS: Final = health.HEALTH_PATHS | {metrics.METRICS_PATH}
 
@@ -113,8 +111,6 @@ def _lifespan(
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
-        store = _store(settings, app_metrics)
-        recorder = None if store is None else _recorder(settings, store, app_metrics)
         asyncio.get_running_loop().set_exception_handler(log_loop_error)
         registry = ModelRegistry(
             Path(settings.models_base_dir),
@@ -124,13 +120,10 @@ def _lifespan(
             on_reload=app_metrics.model_reloaded,
         )
         registry.load()
-        keeper = retention = None
-        if store is not None:
-            await store.start()
-            keeper = await _promise_keeper(settings, store, registry, values, app_metrics)
-            retention = _retention(settings, store)
-        if recorder is not None:
-            recorder.start()
+        loop = _feedback_loop(settings, registry, values, app_metrics)
+        if loop is not None:
+            await loop.start()
+        keeper = None if loop is None else loop.keeper
         updates = ModelUpdates(registry)
         await updates.start()
         await limiter.start()
@@ -139,8 +132,8 @@ def _lifespan(
                 "registry": registry,
                 "model_updates": updates,
                 "metrics": app_metrics,
-                "store": store,
-                "recorder": recorder,
+                "store": None if loop is None else loop.store,
+                "recorder": None if loop is None else loop.recorder,
                 "promises": keeper,
                 "withdrawn": {} if keeper is None else keeper.withdrawn,
                 "drift": drift,
@@ -154,75 +147,37 @@ def _lifespan(
         finally:
             await limiter.close()
             await updates.close()
-            if recorder is not None:
-                await recorder.close()
-            if keeper is not None:
-                await keeper.close()
-            if retention is not None:
-                retention.cancel()
-            if store is not None:
-                await store.close()
+            if loop is not None:
+                await loop.close()
 
     return lifespan
 
 
-def _store(settings: Settings, app_metrics: Metrics) -> Store | None:
+def _feedback_loop(
+    settings: Settings, registry: ModelRegistry, values: SharedValues, app_metrics: Metrics
+) -> FeedbackLoop | None:
     if settings.store_url == "off":
         return None
     # Only those who keep something need the packages, and wait for their import.
-    from app.store.database import Database  # noqa: PLC0415
+    from app.feedback.loop import FeedbackLoop, LoopOptions  # noqa: PLC0415
     from app.store.place import is_usable_by_default  # noqa: PLC0415
-    from app.store.store import Store  # noqa: PLC0415
 
     if "store_url" not in settings.model_fields_set and not is_usable_by_default(settings.store_url):
         return None
-    return Store(Database(settings.store_url), on_change=app_metrics.store_changed)
-
-
-def _recorder(settings: Settings, store: Store, app_metrics: Metrics) -> Recorder:
-    from app.feedback.audits import Audits  # noqa: PLC0415 - as above
-    from app.feedback.recorder import Recorder  # noqa: PLC0415
-    from app.store.writer import RecordWriter  # noqa: PLC0415
-
-    writer = RecordWriter(
-        store,
-        on_written=app_metrics.records_written,
-        on_dropped=app_metrics.records_dropped,
-        on_waiting=app_metrics.records_waiting,
-    )
-    return Recorder(
-        writer,
-        audits=Audits(settings.audit_share),
+    options = LoopOptions(
+        store_url=settings.store_url,
         kept_text=settings.store_text,
-        on_audits=app_metrics.audits_drawn,
+        retention_days=settings.store_retention_days,
+        audit_share=settings.audit_share,
+        promise_alpha=settings.promise_alpha,
+        promise_keeper=settings.promise_keeper,
     )
-
-
-async def _promise_keeper(
-    settings: Settings, store: Store, registry: ModelRegistry, values: SharedValues, app_metrics: Metrics
-) -> PromiseKeeper | None:
-    if settings.promise_keeper == "off":
-        return None
-    from app.feedback.keeper import PromiseKeeper  # noqa: PLC0415 - as above
-    from app.feedback.promise_families import PromiseCollector  # noqa: PLC0415
-    from app.feedback.withdrawn import WithdrawnLabels  # noqa: PLC0415
-
-    keeper = PromiseKeeper(
-        store,
-        WithdrawnLabels(values),
+    return FeedbackLoop(
+        options,
         serving=lambda: None if registry.current is None else registry.current.classifier,
-        alpha=settings.promise_alpha,
-        acts=settings.promise_keeper == "act",
+        metrics=app_metrics,
+        values=values,
     )
-    app_metrics.show(PromiseCollector(keeper))
-    await keeper.start()
-    return keeper
-
-
-def _retention(settings: Settings, store: Store) -> asyncio.Task[None]:
-    from app.store.retention import expire_from_time_to_time  # noqa: PLC0415 - as above
-
-    return asyncio.create_task(expire_from_time_to_time(store, retention_days=settings.store_retention_days))
 
 
 def _manifest_check(settings: Settings) -> ManifestCheck:

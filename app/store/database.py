@@ -45,6 +45,8 @@ _POSTGRES_OPTIONS: Final = {
     "options": f"-c statement_timeout={_STATEMENT_SECONDS}s -c lock_timeout={_LOCK_SECONDS}s"
     " -c idle_in_transaction_session_timeout=60s",
 }
+# From here on it has the operators -> and ->>.
+_LEAST_SQLITE: Final = (3, 38, 0)
 # What is wrong with a statement or its values, not with the database.
 _OURS: Final = (IntegrityError, ProgrammingError, DataError)
 
@@ -123,6 +125,15 @@ def _unavailable() -> Iterator[None]:
         raise StoreUnavailableError(f"{type(error).__name__}: {error.strerror}") from None
 
 
+def check_sqlite_version(version: tuple[int, int, int]) -> None:
+    """Raise ``StoreUnavailableError`` for a SQLite that does not understand the statements of the store."""
+    if version < _LEAST_SQLITE:
+        found, least = (".".join(map(str, numbers)) for numbers in (version, _LEAST_SQLITE))
+        raise StoreUnavailableError(
+            f"this Python has SQLite {found}, the store needs {least}: use Postgres, or another Python"
+        )
+
+
 def _sqlite_engine(url: URL) -> Engine:
     engine = create_engine(
         url, hide_parameters=True, pool_timeout=_LOCK_SECONDS, connect_args={"timeout": _LOCK_SECONDS}
@@ -130,6 +141,7 @@ def _sqlite_engine(url: URL) -> Engine:
 
     @event.listens_for(engine, "do_connect")
     def make_file(*_: object) -> None:
+        check_sqlite_version(sqlite3.sqlite_version_info)
         # The log and the index beside it get the mode of the file.
         os.close(os.open(str(url.database), os.O_CREAT | os.O_RDWR, 0o600))
 

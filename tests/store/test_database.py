@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
-from app.store.database import Database, StoreUnavailableError
+from app.store.database import Database, StoreUnavailableError, check_sqlite_version
 from app.store.migration import upgrade
 
 
@@ -88,6 +88,14 @@ def test_a_file_that_is_no_database_is_unavailable_and_its_content_is_not_quoted
 
     assert "not a database" in str(caught.value)
     assert "canary" not in str(caught.value)
+
+
+def test_a_sqlite_that_is_too_old_is_named(url: str) -> None:
+    with pytest.raises(StoreUnavailableError, match=r"SQLite 3\.34\.1, the store needs 3\.38\.0"):
+        check_sqlite_version((3, 34, 1))
+
+    check_sqlite_version((3, 38, 0))
+    assert upgrade(Database(url))
 
 
 def test_a_directory_that_is_not_there_is_unavailable(tmp_path: Path) -> None:
