@@ -31,7 +31,7 @@ def store_faults_table(measured: Mapping[str, Any]) -> str:
             (
                 name,
                 f"{figures['sound_p99_ms']['median']:.3g} ms",
-                f"{figures['added_to_p99_ms']['median']:.3g} ms",
+                _spread(figures["added_to_p99_ms"]),
                 f"{figures['server_errors']} of {figures['classified'] + figures['server_errors']:,}",
                 _at_most(figures["longest_refusal_seconds"]),
                 _at_most(figures["seconds_until_back"]),
@@ -39,6 +39,11 @@ def store_faults_table(measured: Mapping[str, Any]) -> str:
             for name, figures in measured["faults"].items()
         ),
     )
+
+
+def _spread(times: Mapping[str, Any]) -> str:
+    low, high = min(times["values"]), max(times["values"])
+    return f"{times['median']:.3g} ms ({low:.3g} to {high:.3g})"
 
 
 def _at_most(times: Mapping[str, Any] | None) -> str:
