@@ -119,7 +119,10 @@ class Settings(BaseSettings):
         90, ge=0, le=36_500, description="days until text is erased; predictions go after twice that; 0: never"
     )
     audit_share: float = Field(
-        0.05, ge=0, le=1, description="share of auto answers that a person is asked about, without seeing the answer"
+        0.05,
+        ge=0,
+        le=1,
+        description="share of the tickets with an auto answer that a person is asked about, without seeing the answers",
     )
     promise_alpha: float = Field(
         0.05,

@@ -19,9 +19,9 @@ _MAX_KEY_CHARACTERS: Final = 4096
 _VISIBLE_ASCII: Final = frozenset(string.ascii_letters + string.digits + string.punctuation)
 _USAGE: Final = """
 The key is shown only here. Its caller sends it as `X-API-Key: KEY` or as `Authorization: Bearer KEY`.
-The hash goes into API_KEYS, for callers that classify, or into ADMIN_API_KEYS, for those that may also change which
-model serves. What --reviewer NAME prints goes into REVIEWER_API_KEYS, for people who see tickets and judge answers.
-Commas separate several. The service reads all three when it starts.
+The hash goes into API_KEYS, for callers that classify and send feedback, or into ADMIN_API_KEYS, for those that may
+also change which model serves, and erase tickets. What --reviewer NAME prints goes into REVIEWER_API_KEYS, for people
+who see tickets and judge answers. Commas separate several. The service reads all three when it starts.
 """
 
 
