@@ -45,6 +45,7 @@ class Store:
         self._lost = threading.Event()
         self._closed = False
         self._has_said_lost = False
+        self._has_said_failed = False
 
     @property
     def is_reachable(self) -> bool:
@@ -126,12 +127,14 @@ class Store:
             self._say_lost(error)
         except Exception:
             # Whatever it is, tickets are classified, and the next look may find it gone.
-            logger.exception("the store could not be opened")
+            if not self._has_said_failed:
+                self._has_said_failed = True
+                logger.exception("the store could not be opened, which is tried again until it can")
         else:
             if is_new:
                 logger.info("the tables of the store were made or changed")
-            if self._has_said_lost:
-                self._has_said_lost = False
+            if self._has_said_lost or self._has_said_failed:
+                self._has_said_lost = self._has_said_failed = False
                 logger.info("the store can be used again")
             self._reachable.set()
             self._on_change(self.status)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from sqlalchemy import inspect
@@ -53,6 +54,28 @@ def test_a_store_whose_directory_comes_later_is_found(tmp_path: Path) -> None:
             await store.close()
 
     assert asyncio.run(scenario()) == ("unreachable", N_TABLES)
+
+
+def test_a_store_that_can_never_be_opened_says_so_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    n_looks = 0
+
+    class Broken(Database):
+        def reading(self) -> NoReturn:
+            nonlocal n_looks
+            n_looks += 1
+            raise ValueError("no table may be made here")
+
+    async def scenario() -> str:
+        store = Store(Broken(f"sqlite:///{tmp_path}/store.db"))
+        await store.start(seconds=0.1)
+        async with asyncio.timeout(30):
+            while n_looks < 3:  # noqa: ASYNC110 - another thread looks
+                await asyncio.sleep(0.05)
+        await store.close()
+        return store.status
+
+    assert asyncio.run(scenario()) == "unreachable"
+    assert sum("could not be opened" in message for message in caplog.messages) == 1
 
 
 def test_a_database_that_hangs_is_not_waited_for(tmp_path: Path) -> None:
