@@ -79,7 +79,7 @@ async def _claim(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 async def _skip(scope: Scope, _: Receive, send: Send) -> None:
-    prediction_id = scope["path_params"]["prediction_id"]
+    prediction_id = scope["path_params"]["prediction_id"].lower()
     store = store_of(scope["state"])
     from app.store.review_queue import skip_item  # noqa: PLC0415 - not where there is no store
 

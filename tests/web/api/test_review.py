@@ -206,6 +206,15 @@ def test_on_the_machine_itself_nobody_needs_a_name(service: Service, database: D
     assert ids_of(claim(service)) == ids[:1]
 
 
+def test_an_id_may_be_written_in_capitals_as_in_feedback(service: Service, database: Database) -> None:
+    ids = put_in_queue(database, [Item(0.0), Item(1.0)])
+
+    answer = service.request("POST", f"/review/{ids[0].upper()}/skip", peer=HERE)
+
+    assert (answer.status_code, answer.json()) == (200, {"prediction_id": ids[0]})
+    assert ids_of(claim(service)) == [ids[1], ids[0]]
+
+
 @pytest.mark.parametrize("prediction_id", [NOBODYS_ID, NOBODYS_ID.upper(), "x", "a b", "%00", "é", "{prediction_id}"])
 def test_what_is_no_item_cannot_be_skipped(service: Service, prediction_id: str) -> None:
     answer = service.request("POST", f"/review/{prediction_id}/skip", peer=HERE)
