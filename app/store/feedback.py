@@ -56,10 +56,11 @@ def are_written(database: Database, remarks: Sequence[Remark]) -> bool:
         return None not in find_answered(connection, remarks)
 
 
-def take_back(database: Database, feedback_id: str, *, now_ms: int) -> bool:
+def take_back(database: Database, feedback_id: str, *, now_ms: int, keeps_text: bool) -> bool:
     """Mark a judgement as taken back, and let the ticket be judged again if no other judgement of it is left.
 
-    Return whether there is such a judgement. Once it is marked, nothing changes any more.
+    Where texts are kept, nobody is asked again about a ticket whose text is gone. Return whether there is such a
+    judgement. Once it is marked, nothing changes any more.
     """
     with database.writing() as connection:
         is_it = feedback.c.feedback_id == feedback_id
@@ -69,7 +70,7 @@ def take_back(database: Database, feedback_id: str, *, now_ms: int) -> bool:
         _lock_items(connection, [row.prediction_id])
         mark = update(feedback).where(is_it, feedback.c.taken_back_ms.is_(None)).values(taken_back_ms=now_ms)
         if connection.execute(mark).rowcount:
-            _reopen(connection, row.prediction_id)
+            _reopen(connection, row.prediction_id, needs_text=keeps_text)
         return True
 
 
@@ -208,14 +209,18 @@ def _lock_items(connection: Connection, prediction_ids: Iterable[str | None]) ->
     connection.execute(in_order.with_for_update()).all()
 
 
-def _reopen(connection: Connection, prediction_id: str | None) -> None:
+def _reopen(connection: Connection, prediction_id: str | None, *, needs_text: bool) -> None:
     is_judged = (
         select(feedback.c.feedback_id)
         .where(feedback.c.prediction_id == prediction_id, feedback.c.taken_back_ms.is_(None))
         .exists()
     )
-    connection.execute(
+    reopening = (
         update(review_items)
         .where(review_items.c.prediction_id == prediction_id, ~is_judged)
         .values(is_open=True, reviewer=None, leased_until_ms=0)
     )
+    if needs_text:
+        has_text = (predictions.c.prediction_id == prediction_id) & predictions.c.title.is_not(None)
+        reopening = reopening.where(select(predictions.c.prediction_id).where(has_text).exists())
+    connection.execute(reopening)

@@ -12,9 +12,11 @@ from sqlalchemy import delete, select, text, update
 
 from app.store.database import StoreUnavailableError
 from app.store.erasure import truncate_log
-from app.store.tables import erased_tickets, feedback, predictions
+from app.store.tables import erased_tickets, feedback, predictions, review_items
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from sqlalchemy import ColumnElement, Connection, Table
 
     from app.store.database import Database
@@ -32,15 +34,16 @@ _AGAIN_SECONDS: Final = 60
 _PAUSE_SECONDS: Final = 0.1
 _STEP_SECONDS: Final = 30.0
 _LOG_SECONDS: Final = 1.0
-# Any number that no other program uses for its own lock in the same database.
-_LOCK_KEY: Final = 7_206_314_558_072
+# Any number that no other program, and no other lock of ours, uses in the same database.
+_LOCK_KEY: Final = 7_206_314_558_073
 
 
 def expire_some(database: Database, *, retention_days: int, now_ms: int, max_rows: int = MAX_ROWS) -> int:
     """Do a part of what is due, at most ``max_rows`` rows of each table; return how many were touched.
 
-    Texts, e-mail addresses and idempotency keys go after ``retention_days``, predictions after twice that; judgements
-    stay. With 0 days everything stays. On Postgres, another process that is at it does it alone.
+    Texts, e-mail addresses and idempotency keys go after ``retention_days``, and nobody is asked about a ticket whose
+    text went; predictions go after twice that; judgements stay. With 0 days everything stays. On Postgres, another
+    process that is at it does it alone.
     """
     cutoff_ms = now_ms - retention_days * _DAY_MS
     is_old = predictions.c.received_ms < cutoff_ms - retention_days * _DAY_MS
@@ -93,17 +96,27 @@ def _is_alone(connection: Connection) -> bool:
 def _erase_texts(connection: Connection, cutoff_ms: int, max_rows: int) -> int:
     of_predictions = predictions.c.title.is_not(None) & (predictions.c.received_ms < cutoff_ms)
     of_feedback = feedback.c.kept_since_ms.is_not(None) & (feedback.c.kept_since_ms < cutoff_ms)
-    n_predictions = connection.execute(
+    columns = predictions.c
+    due = connection.execute(select(columns.prediction_id).where(of_predictions).limit(max_rows)).scalars().all()
+    connection.execute(
         update(predictions)
-        .where(_first(predictions, of_predictions, max_rows))
+        .where(columns.prediction_id.in_(due))
         .values(title=None, description=None, customer_email=None)
-    ).rowcount
+    )
+    _close_items(connection, due)
     n_feedback = connection.execute(
         update(feedback)
         .where(_first(feedback, of_feedback, max_rows))
         .values(title=None, description=None, idempotency_key=None, body_sha256=None, kept_since_ms=None)
     ).rowcount
-    return n_predictions + n_feedback
+    return len(due) + n_feedback
+
+
+def _close_items(connection: Connection, prediction_ids: Collection[str]) -> None:
+    key = review_items.c.prediction_id
+    # Locked in the order of judgements, so that the two never wait for each other.
+    theirs = select(key).where(key.in_(prediction_ids)).order_by(key).with_for_update()
+    connection.execute(update(review_items).where(key.in_(theirs), review_items.c.is_open).values(is_open=False))
 
 
 def _delete(connection: Connection, table: Table, is_due: ColumnElement[bool], max_rows: int) -> int:

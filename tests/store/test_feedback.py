@@ -56,10 +56,10 @@ def test_the_latest_judgement_counts_and_taking_it_back_brings_the_one_before_ba
     )
     assert counting_label(database, prediction_id, "priority") == "Low"
 
-    assert take_back(database, second, now_ms=1)
+    assert take_back(database, second, now_ms=1, keeps_text=True)
     assert counting_label(database, prediction_id, "priority") == "High"
 
-    assert take_back(database, first, now_ms=1)
+    assert take_back(database, first, now_ms=1, keeps_text=True)
     assert counting_label(database, prediction_id, "priority") is None
     assert len(rows_of(database, feedback)) == 2
 
@@ -71,21 +71,33 @@ def test_a_judgement_closes_the_review_item_until_the_last_one_is_taken_back(dat
     first, second = (keep(database, replace(HIGH, prediction_id=prediction_id))[0].feedback_id for _ in range(2))
     assert not is_open(database, prediction_id)
 
-    take_back(database, first, now_ms=1)
+    take_back(database, first, now_ms=1, keeps_text=True)
     assert not is_open(database, prediction_id)
 
-    take_back(database, second, now_ms=1)
+    take_back(database, second, now_ms=1, keeps_text=True)
     assert is_open(database, prediction_id)
+
+
+@pytest.mark.parametrize("keeps_text", [True, False])
+def test_a_ticket_without_text_is_asked_about_again_only_where_none_is_kept(
+    database: Database, *, keeps_text: bool
+) -> None:
+    prediction_id = add_prediction(database, texts=(None, None, None))
+    (kept,) = keep(database, replace(HIGH, prediction_id=prediction_id), keeps_text=keeps_text)
+
+    assert take_back(database, kept.feedback_id, now_ms=1, keeps_text=keeps_text)
+
+    assert is_open(database, prediction_id) is not keeps_text
 
 
 def test_taking_back_again_changes_nothing(database: Database) -> None:
     prediction_id = add_prediction(database)
     (kept,) = keep(database, replace(HIGH, prediction_id=prediction_id))
-    take_back(database, kept.feedback_id, now_ms=1)
+    take_back(database, kept.feedback_id, now_ms=1, keeps_text=True)
     with database.writing() as connection:
         connection.execute(text("UPDATE review_items SET leased_until_ms = 9"))
 
-    assert take_back(database, kept.feedback_id, now_ms=2)
+    assert take_back(database, kept.feedback_id, now_ms=2, keeps_text=True)
 
     assert rows_of(database, feedback)[0]["taken_back_ms"] == 1
     with database.reading() as connection:
@@ -93,7 +105,7 @@ def test_taking_back_again_changes_nothing(database: Database) -> None:
 
 
 def test_what_was_never_kept_cannot_be_taken_back(database: Database) -> None:
-    assert not take_back(database, new_id(), now_ms=1)
+    assert not take_back(database, new_id(), now_ms=1, keeps_text=True)
 
 
 def test_the_latest_prediction_of_a_ticket_is_the_one_meant(database: Database) -> None:
@@ -271,7 +283,7 @@ def test_judging_while_the_only_other_judgement_is_taken_back_leaves_the_item_cl
         with ThreadPoolExecutor(2) as pool:
             both = [
                 pool.submit(keep, database, said),
-                pool.submit(take_back, database, first.feedback_id, now_ms=1),
+                pool.submit(take_back, database, first.feedback_id, now_ms=1, keeps_text=True),
             ]
             for one in both:
                 one.result()

@@ -17,10 +17,13 @@ from app.store.feedback import record
 from app.store.ids import milliseconds_of, new_id
 from app.store.judgement import Remark
 from app.store.migration import upgrade
+from app.store.promise import Change, HeadLabel
+from app.store.promise_events import record_changes
 from app.store.retention import expire, expire_some
 from app.store.store import Store
 from app.store.tables import answer_counts, answers, erased_tickets, feedback, judgements, predictions, review_items
-from tests.stored import LABELS, add_prediction, id_of, rows_of
+from tests.postgres import Postgres
+from tests.stored import LABELS, add_prediction, id_of, is_open, rows_of
 
 DAY_MS = 86_400_000
 NOW_MS = milliseconds_of(new_id())
@@ -83,6 +86,36 @@ def test_a_text_that_a_judgement_took_over_is_as_old_as_its_prediction(database:
     expire_all(database, retention_days=10, now_ms=NOW_MS + 2 * DAY_MS)
 
     assert [row["title"] for row in rows_of(database, feedback)] == [None]
+
+
+def test_nobody_is_asked_about_a_ticket_whose_text_went(database: Database) -> None:
+    old, without_text = add_old(database, 11), add_old(database, 11, texts=(None, None, None))
+    young = add_old(database, 9)
+
+    expire_all(database, retention_days=10)
+
+    assert not is_open(database, old)
+    # With STORE_TEXT=none there never was one, and callers know the tickets by their ids.
+    assert is_open(database, without_text)
+    assert is_open(database, young)
+
+
+def test_a_promise_that_changes_meanwhile_holds_nothing_up(postgres: Postgres) -> None:
+    n_rows: list[int] = []
+
+    def changes(database: Database) -> Iterator[Change]:
+        # The change is being recorded by now.
+        n_rows.append(expire_some(database, retention_days=10, now_ms=NOW_MS))
+        yield Change(of=HeadLabel("priority", "High"), after=None, state="broken")
+
+    with postgres.database() as url:
+        database = Database(url)
+        upgrade(database)
+        add_old(database, 11)
+        record_changes(database, changes(database), model_version="1.0.0", model_digest="0123456789ab")
+        database.close()
+
+    assert n_rows == [1]
 
 
 def test_without_a_retention_everything_stays(database: Database) -> None:

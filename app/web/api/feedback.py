@@ -91,7 +91,7 @@ def feedback_routes(*, keeps_text: bool, needs_api_key: bool) -> list[DirectRout
         ),
         DirectRoute(
             FEEDBACK_PATH + "/{feedback_id}",
-            _take_back,
+            partial(_take_back, keeps_text=keeps_text),
             method="DELETE",
             name="take_feedback_back",
             summary="Take a feedback back",
@@ -240,12 +240,12 @@ async def _wait_for_predictions(state: Mapping[str, Any], remarks: Sequence[Rema
         pause_seconds = min(2 * pause_seconds, _MAX_PAUSE_SECONDS)
 
 
-async def _take_back(scope: Scope, _: Receive, send: Send) -> None:
+async def _take_back(scope: Scope, _: Receive, send: Send, *, keeps_text: bool) -> None:
     from app.store.feedback import take_back  # noqa: PLC0415 - as above
 
     store = store_of(scope["state"])
     feedback_id = validate(scope["path_params"], FeedbackParameters).feedback_id
     now_ms = time.time_ns() // 1_000_000
-    if not await store.run(partial(take_back, feedback_id=feedback_id, now_ms=now_ms)):
+    if not await store.run(partial(take_back, feedback_id=feedback_id, now_ms=now_ms, keeps_text=keeps_text)):
         raise ServiceError(UNKNOWN_FEEDBACK)
     await send_json(send, json.dumps({"feedback_id": feedback_id, "taken_back": True}).encode())
