@@ -134,7 +134,8 @@ def _p99_ms(outcome: Outcome) -> float:
 
 @contextmanager
 def _serving(url: str, *, before: Sequence[str] = ()) -> Iterator[Service]:
-    with running_service(ROOT / "models", before=before, workers=2, environment={"STORE_URL": url}) as service:
+    environment = {"STORE_URL": url, "DRAIN_SECONDS": "0"}
+    with running_service(ROOT / "models", before=before, workers=2, environment=environment) as service:
         yield service
 
 
