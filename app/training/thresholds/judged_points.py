@@ -147,7 +147,8 @@ class _Weighed:
 
 def _weights(judged: Sequence[JudgedAnswer], counts: Sequence[AnswerCount]) -> NDArray[np.float64]:
     """Return for how many answers of one kind each judged one stands, stratum by stratum of confidence."""
-    confidence = np.array([answer.confidence for answer in judged])
+    # As those of the counts are, so that an answer and its count are of one stratum.
+    confidence = np.round(np.array([answer.confidence for answer in judged]) * 1000) / 1000
     ranked = np.sort(confidence)
     # Each stratum begins at the lowest confidence of ten or more judged answers; the first takes what is below it, too.
     edges = np.unique(ranked[::_FEWEST_IN_STRATUM][: max(1, len(ranked) // _FEWEST_IN_STRATUM)])[1:]
@@ -156,7 +157,7 @@ def _weights(judged: Sequence[JudgedAnswer], counts: Sequence[AnswerCount]) -> N
     n_answers = np.bincount(of_counts, weights=[count.n_answers for count in counts], minlength=len(edges) + 1)
     inverse_chance = np.array([1 / answer.asked_chance for answer in judged])
     totals = np.bincount(stratum, weights=inverse_chance, minlength=len(edges) + 1)
-    # Where rounding has put all answers of a stratum into the next one, the judged ones stand for themselves.
+    # Where a half was rounded the other way there, or not all is counted, the judged ones stand for themselves.
     n_answers = np.maximum(n_answers, np.bincount(stratum, minlength=len(edges) + 1))
     weights: NDArray[np.float64] = inverse_chance / totals[stratum] * n_answers[stratum]
     return weights

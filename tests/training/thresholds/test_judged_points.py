@@ -122,3 +122,14 @@ def test_answers_of_very_different_weight_prove_less_than_their_number() -> None
 def test_nothing_is_chosen_from_nothing() -> None:
     assert choose_judged(Evidence((), ()), 0.95, before=0.8).auto == 0.8
     assert effective_number(Evidence((), ())) == 0
+
+
+def test_judged_answers_stand_for_no_more_answers_than_there_are() -> None:
+    # Closer to each other than the thousandths that answers are counted by.
+    evidence = everybody([JudgedAnswer(AUTO, 0.99 + i / 10_010, 1.0, is_right=True) for i in range(100)])
+
+    point = choose_judged(evidence, 0.9, before=None)
+
+    assert point.share is not None
+    assert point.share.n_answers == pytest.approx(100)
+    assert effective_number(evidence) == pytest.approx(100)
