@@ -39,7 +39,7 @@ from app.web.api.feedback_bodies import (
     TakenBack,
     is_idempotency_key,
 )
-from app.web.api.json_body import JSON_BODY_ERRORS, check_content_headers, decode_strict, read_body, validate
+from app.web.api.json_body import JSON_BODY_ERRORS, check_content_headers, decode_strict, read_body, read_path, validate
 from app.web.api.store_access import store_of
 
 if TYPE_CHECKING:
@@ -56,6 +56,8 @@ FEEDBACK_BATCH_MAX_BODY_BYTES: Final = 1 << 20
 
 # Feedback may overtake its prediction, which another worker has still to write.
 _WAIT_SECONDS: Final = 2.0
+# Longer than answers usually wait to be written, all together.
+_ON_ITS_WAY_SECONDS: Final = 0.4
 _FIRST_PAUSE_SECONDS: Final = 0.05
 _MAX_PAUSE_SECONDS: Final = 0.25
 
@@ -107,7 +109,7 @@ class _Caller:
 
     # Of a reviewer's key its owner, whatever the body says.
     reviewer: str | None
-    # Whose keys they are: those of different callers never meet.
+    # Whose keys they are: those of different API keys never meet; callers without one share theirs.
     identity: str
     idempotency_key: str | None
 
@@ -213,6 +215,9 @@ async def _recorded(
 
         return await store.run(work) if some else []
 
+    if any(remark.ticket_id is not None for remark in remarks):
+        # The latest answer of a ticket is meant: while that is on its way, one of before may be there already.
+        await asyncio.sleep(_ON_ITS_WAY_SECONDS)
     outcomes = await keep(remarks, is_last=False)
     late = [
         index
@@ -244,7 +249,7 @@ async def _take_back(scope: Scope, _: Receive, send: Send, *, keeps_text: bool) 
     from app.store.feedback import take_back  # noqa: PLC0415 - as above
 
     store = store_of(scope["state"])
-    feedback_id = validate(scope["path_params"], FeedbackParameters).feedback_id
+    feedback_id = read_path(scope, FeedbackParameters).feedback_id
     now_ms = time.time_ns() // 1_000_000
     if not await store.run(partial(take_back, feedback_id=feedback_id, now_ms=now_ms, keeps_text=keeps_text)):
         raise ServiceError(UNKNOWN_FEEDBACK)

@@ -146,13 +146,21 @@ def decode_strict(body: bytes) -> object:
     return content
 
 
-def validate(content: object, model: type[Body]) -> Body:
-    """Return ``content`` as ``model``; raise ``ServiceError`` (422) that names the fields, but quotes nothing."""
+def validate(content: object, model: type[Body], *, detail: str | None = None) -> Body:
+    """Return ``content`` as ``model``; raise ``ServiceError`` (422) that names the fields, but quotes nothing.
+
+    ``detail`` says what it is, if that is not the body of a request.
+    """
     try:
         return model.model_validate(content)
     except ValidationError as error:
         errors = field_errors(error, unknown=UNKNOWN_FIELD)
-    raise ServiceError(VALIDATION_FAILED, errors=errors)
+    raise ServiceError(VALIDATION_FAILED, detail, errors=errors)
+
+
+def read_path(scope: Scope, model: type[Body]) -> Body:
+    """Return what a path has in the places of its template; raise ``ServiceError`` (422) when that is not right."""
+    return validate(scope["path_params"], model, detail="The path has no id of the form that it takes.")
 
 
 def field_errors(error: ValidationError, *, unknown: FieldError) -> list[FieldError]:

@@ -21,7 +21,7 @@ from app.models.schemas import TicketId
 from app.web.api.direct_route import DirectRoute, send_json
 from app.web.api.documentation import LIMITED_ERRORS
 from app.web.api.feedback_bodies import TicketErased
-from app.web.api.json_body import validate
+from app.web.api.json_body import read_path
 from app.web.api.store_access import store_of
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ async def _erase(scope: Scope, _: Receive, send: Send) -> None:
     from app.store.erasure import erase_ticket  # noqa: PLC0415 - with the store off, its packages stay away
 
     store = store_of(scope["state"])
-    ticket_id = validate(scope["path_params"], _Parameters).ticket_id
+    ticket_id = read_path(scope, _Parameters).ticket_id
     now_ms = time.time_ns() // 1_000_000
     erased = await store.run(partial(erase_ticket, ticket_id=ticket_id, now_ms=now_ms), seconds=_ERASURE_SECONDS)
     if not erased.is_gone:

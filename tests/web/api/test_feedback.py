@@ -149,6 +149,22 @@ def test_feedback_that_overtakes_its_prediction_waits_for_it(service: Service, d
     assert [(one.status_code, one.json()["prediction_id"]) for one in response] == [(201, prediction_id)]
 
 
+def test_of_a_ticket_that_is_classified_again_the_latest_answer_is_judged(service: Service) -> None:
+    ticket = TEXT | {"ticket_id": "4711"}
+    service.classify(ticket)
+    assert give(service, {"ticket_id": "4711", "labels": HIGH}).status_code == 201
+
+    latest = service.classify(ticket).json()["prediction_id"]
+
+    assert give(service, {"ticket_id": "4711", "labels": HIGH}).json()["prediction_id"] == latest
+
+
+def test_an_id_of_another_form_is_said_to_be_in_the_path(service: Service) -> None:
+    body = assert_error(service.request("DELETE", f"/feedback/{CANARY}"), 422, "validation_failed")
+
+    assert body["detail"] == "The path has no id of the form that it takes."
+
+
 def test_feedback_with_a_text_beside_an_unknown_id_is_kept_with_the_text(service: Service, database: Database) -> None:
     response = give(service, {"ticket_id": "4711", "ticket": TEXT, "labels": HIGH})
 
