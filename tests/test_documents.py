@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import subprocess
+from contextlib import closing
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,7 +49,8 @@ def shown(start_service: StartService, write_model: WriteModel, tmp_path: Path) 
     models = write_with_reference(write_model, tmp_path)
     let_promise(tmp_path / "v1.0.0")
     service = start_service(models_base_dir=models, store_url=store)
-    add_audits(Database(store), service.state["registry"].current.model_digest, [True])
+    with closing(Database(store)) as database:
+        add_audits(database, service.state["registry"].current.model_digest, [True])
     assert service.get("/model/promises").status_code == 200
     for _ in range(2):
         service.request("POST", "/classify/batch", json={"tickets": [dict(TICKET)] * 100})

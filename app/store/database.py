@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from sqlalchemy import create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DatabaseError, DataError, IntegrityError, InterfaceError, ProgrammingError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from app.errors import STORE_UNAVAILABLE, ServiceError
 
@@ -47,6 +46,8 @@ _POSTGRES_OPTIONS: Final = {
 }
 # From here on it has the operators -> and ->>.
 _LEAST_SQLITE: Final = (3, 38, 0)
+# There are as many connections as threads that use them, and those are few.
+_NO_BOUND: Final = -1
 # What is wrong with a statement or its values, not with the database.
 _OURS: Final = (IntegrityError, ProgrammingError, DataError)
 
@@ -119,8 +120,6 @@ def _unavailable() -> Iterator[None]:
         # The statement and its values, which may be tickets, are no part of it.
         reason = str(error.orig).partition("\n")[0][:_MAX_REASON_CHARACTERS]
         raise StoreUnavailableError(f"{type(error.orig).__name__}: {reason}") from None
-    except PoolTimeoutError:
-        raise StoreUnavailableError("all connections are in use") from None
     except OSError as error:
         raise StoreUnavailableError(f"{type(error).__name__}: {error.strerror}") from None
 
@@ -135,9 +134,7 @@ def check_sqlite_version(version: tuple[int, int, int]) -> None:
 
 
 def _sqlite_engine(url: URL) -> Engine:
-    engine = create_engine(
-        url, hide_parameters=True, pool_timeout=_LOCK_SECONDS, connect_args={"timeout": _LOCK_SECONDS}
-    )
+    engine = create_engine(url, hide_parameters=True, max_overflow=_NO_BOUND, connect_args={"timeout": _LOCK_SECONDS})
 
     @event.listens_for(engine, "do_connect")
     def make_file(*_: object) -> None:
@@ -147,11 +144,16 @@ def _sqlite_engine(url: URL) -> Engine:
 
     @event.listens_for(engine, "connect")
     def configure(connection: sqlite3.Connection, _: object) -> None:
-        # Transactions begin and end where it is said here, and nowhere else.
-        connection.isolation_level = None
-        _keep_a_write_ahead_log(connection)
-        for pragma in ("secure_delete = ON", "foreign_keys = ON", "journal_size_limit = 67108864"):
-            connection.execute(f"PRAGMA {pragma}").close()
+        try:
+            # Transactions begin and end where it is said here, and nowhere else.
+            connection.isolation_level = None
+            _keep_a_write_ahead_log(connection)
+            for pragma in ("secure_delete = ON", "foreign_keys = ON", "journal_size_limit = 67108864"):
+                connection.execute(f"PRAGMA {pragma}").close()
+        except BaseException:
+            # The engine does not know it yet.
+            connection.close()
+            raise
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
@@ -185,6 +187,6 @@ def _postgres_engine(url: URL) -> Engine:
         hide_parameters=True,
         # A server that was restarted closed the connections of before.
         pool_pre_ping=True,
-        pool_timeout=_LOCK_SECONDS,
+        max_overflow=_NO_BOUND,
         connect_args=options,
     )

@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -23,8 +24,13 @@ def url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path}/store.db"
 
 
-def test_eight_threads_that_read_before_they_write_never_find_the_database_locked(url: str) -> None:
-    database = Database(url)
+@pytest.fixture
+def database(url: str) -> Iterator[Database]:
+    with closing(Database(url)) as database:
+        yield database
+
+
+def test_eight_threads_that_read_before_they_write_never_find_the_database_locked(database: Database) -> None:
     with database.writing() as connection:
         connection.execute(text("CREATE TABLE sums (total INTEGER)"))
         connection.execute(text("INSERT INTO sums VALUES (0)"))
@@ -50,8 +56,7 @@ def test_eight_threads_that_read_before_they_write_never_find_the_database_locke
         assert connection.execute(text("SELECT total FROM sums")).scalar_one() == 200
 
 
-def test_nothing_of_a_transaction_that_failed_is_kept(url: str) -> None:
-    database = Database(url)
+def test_nothing_of_a_transaction_that_failed_is_kept(database: Database) -> None:
     with database.writing() as connection:
         connection.execute(text("CREATE TABLE names (name TEXT PRIMARY KEY)"))
 
@@ -67,9 +72,7 @@ def test_nothing_of_a_transaction_that_failed_is_kept(url: str) -> None:
         assert connection.execute(text("SELECT count(*) FROM names")).scalar_one() == 0
 
 
-def test_what_is_durable_is_synchronized_and_what_is_deleted_is_overwritten(url: str) -> None:
-    database = Database(url)
-
+def test_what_is_durable_is_synchronized_and_what_is_deleted_is_overwritten(database: Database) -> None:
     with database.writing() as connection:
         durable = connection.execute(text("PRAGMA synchronous")).scalar_one()
     with database.writing(durable=False) as connection:
@@ -80,22 +83,24 @@ def test_what_is_durable_is_synchronized_and_what_is_deleted_is_overwritten(url:
     assert found == [1, 1, "wal", 1]
 
 
-def test_a_file_that_is_no_database_is_unavailable_and_its_content_is_not_quoted(tmp_path: Path, url: str) -> None:
+def test_a_file_that_is_no_database_is_unavailable_and_its_content_is_not_quoted(
+    tmp_path: Path, database: Database
+) -> None:
     (tmp_path / "store.db").write_text("a canary, not a database " * 100)
 
     with pytest.raises(StoreUnavailableError) as caught:
-        upgrade(Database(url))
+        upgrade(database)
 
     assert "not a database" in str(caught.value)
     assert "canary" not in str(caught.value)
 
 
-def test_a_sqlite_that_is_too_old_is_named(url: str) -> None:
+def test_a_sqlite_that_is_too_old_is_named(database: Database) -> None:
     with pytest.raises(StoreUnavailableError, match=r"SQLite 3\.34\.1, the store needs 3\.38\.0"):
         check_sqlite_version((3, 34, 1))
 
     check_sqlite_version((3, 38, 0))
-    assert upgrade(Database(url))
+    assert upgrade(database)
 
 
 def test_a_directory_that_is_not_there_is_unavailable(tmp_path: Path) -> None:
@@ -103,8 +108,8 @@ def test_a_directory_that_is_not_there_is_unavailable(tmp_path: Path) -> None:
         upgrade(Database(f"sqlite:///{tmp_path}/missing/store.db"))
 
 
-def test_only_the_owner_may_read_the_file_and_the_log_beside_it(tmp_path: Path, url: str) -> None:
-    upgrade(Database(url))
+def test_only_the_owner_may_read_the_file_and_the_log_beside_it(tmp_path: Path, database: Database) -> None:
+    upgrade(database)
 
     modes = {path.name: oct(path.stat().st_mode & 0o777) for path in tmp_path.glob("store.db*")}
     assert modes["store.db"] == "0o600"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -119,9 +120,9 @@ def test_the_fingerprint_is_another_after_each_change_and_only_then(database: Da
 
 
 def test_the_fingerprint_is_read_from_indexes_alone(tmp_path_factory: pytest.TempPathFactory) -> None:
-    database = Database(f"sqlite:///{tmp_path_factory.mktemp('store') / 'store.db'}")
-    upgrade(database)
-    with database.reading() as connection:
+    url = f"sqlite:///{tmp_path_factory.mktemp('store') / 'store.db'}"
+    with closing(Database(url)) as database, database.reading() as connection:
+        upgrade(database)
         plan = [
             row.detail
             for condition in (

@@ -57,9 +57,9 @@ def write_one(database: Database, text: str = "") -> None:
 
 
 def write_until(stop: Event, url: str) -> None:
-    database = Database(url)
-    while not stop.is_set():
-        write_one(database)
+    with contextlib.closing(Database(url)) as database:
+        while not stop.is_set():
+            write_one(database)
 
 
 @contextlib.contextmanager
