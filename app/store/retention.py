@@ -86,7 +86,7 @@ async def expire_from_time_to_time(store: Store, *, retention_days: int) -> None
             if n_rows:
                 logger.info("what was kept long enough was erased or deleted: %d rows", n_rows)
         # Not all workers at the same moment.
-        await asyncio.sleep(pause_seconds * random.uniform(0.9, 1.1))  # noqa: S311 - no secret
+        await asyncio.sleep(pause_seconds * random.uniform(0.9, 1.1))  # noqa: S311  # nosec B311 - no secret
 
 
 def _is_alone(connection: Connection) -> bool:
