@@ -93,7 +93,10 @@ class Store:
         except queue.Full:
             raise StoreUnavailableError("too much waits for the database") from None
         try:
-            return await asyncio.wait_for(asyncio.wrap_future(future), seconds)
+            # ``wait_for`` loses a cancellation that comes together with the answer, before Python 3.12: then a loop
+            # that asks the store from time to time would never end.
+            async with asyncio.timeout(seconds):
+                return await asyncio.wrap_future(future)
         except TimeoutError:
             error = StoreUnavailableError(f"the database did not answer within {seconds:g} s")
             self._lose(error)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from pathlib import Path
 from typing import NoReturn
 
@@ -93,6 +94,33 @@ def test_a_database_that_hangs_is_not_waited_for(tmp_path: Path) -> None:
             await store.close()
 
     asyncio.run(scenario())
+
+
+def test_who_is_cancelled_just_when_the_answer_is_there_is_cancelled(tmp_path: Path) -> None:
+    async def cancelled_after(store: Store, n_turns: int) -> bool:
+        """Return whether a task that was cancelled so many turns after its answer came has ended as cancelled."""
+        answered = threading.Event()
+        asking = asyncio.create_task(store.run(lambda _: answered.set()))
+        # While the loop stands still, the answer comes.
+        while not answered.is_set():  # noqa: ASYNC110 - another thread sets it
+            await asyncio.sleep(0)
+        time.sleep(0.05)  # noqa: ASYNC251 - it must not take notice of it yet
+        for _ in range(n_turns):
+            await asyncio.sleep(0)
+        if asking.done():
+            return True
+        asking.cancel()
+        await asyncio.wait([asking])
+        return asking.cancelled()
+
+    async def scenario() -> list[bool]:
+        store = Store(Database(f"sqlite:///{tmp_path}/store.db"))
+        await store.start(seconds=30)
+        found = [await cancelled_after(store, n_turns) for n_turns in range(6)]
+        await store.close()
+        return found
+
+    assert asyncio.run(scenario()) == [True] * 6
 
 
 def test_an_error_of_the_work_itself_does_not_lose_the_store(tmp_path: Path) -> None:
