@@ -17,7 +17,7 @@ APP = ROOT / "app"
 LAYERS = (
     ("app", "app.config", "app.errors", "app.logging_utils"),
     ("app.models",),
-    ("app.tickets",),
+    ("app.tickets", "app.charts"),
     ("app.training", "app.metrics"),
     ("app.store",),
     ("app.feedback", "app.insights"),

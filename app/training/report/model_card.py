@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from app.training.report.label_order import in_natural_order
+from app.charts.label_order import in_natural_order
 from app.training.report.promises import chosen_by, limits_of, measured_sentence, overlap_sentence, promises_of
 
 CARD_NAME = "MODEL_CARD.md"

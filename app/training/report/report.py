@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from app.charts.html import Html, bullets, element, join, paragraph
 from app.training.report.findings import Findings
-from app.training.report.html import Html, bullets, element, join, paragraph
 from app.training.report.promises import limits_of, measured_sentence, promises_of
 from app.training.report.sections import (
     charts,

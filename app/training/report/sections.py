@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from app.charts.html import Html, cell, element, join, paragraph, scrolled, table
+from app.charts.label_order import in_natural_order
 from app.training.report.charts import heat_map, learning_curve_chart, precision_coverage_chart, reliability_diagram
 from app.training.report.findings import Findings
-from app.training.report.html import Html, cell, element, join, paragraph, scrolled, table
-from app.training.report.label_order import in_natural_order
 from app.training.report.promises import overlap_sentence
 from app.training.report.terms import strongest_terms
 

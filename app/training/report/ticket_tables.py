@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from app.charts.html import Html, cell, element, join, paragraph, table
 from app.training.report.findings import Findings
-from app.training.report.html import Html, cell, element, join, paragraph, table
 
 _MOST_TICKETS = 15
 _MOST_CHARACTERS = 400

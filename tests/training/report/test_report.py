@@ -5,48 +5,16 @@ import random
 import re
 import xml.etree.ElementTree as ET
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from app.training.intake.labelled_tickets import Tickets
 from app.training.pipeline import TrainingOptions, train
-from app.training.report.html import element, join, table, text
+from tests.html_reader import Reader
 
 EVIL = '<script>alert("x")</script> & \'"><img src=http://example.invalid/x onerror=alert(1)> \x07\u202e javascript:'
-VOID = {"meta", "br"}
 Files = dict[str, bytes]
-
-
-class Reader(HTMLParser):
-    """What a browser would see: tags, attributes and text, and whether every element is closed in order."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.attributes: list[tuple[str, str, str]] = []
-        self.text: list[str] = []
-        self.open: list[str] = []
-        self.feed(page)
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.handle_startendtag(tag, attrs)
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.attributes += [(tag, name, value or "") for name, value in attrs]
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.text.append(data)
 
 
 def made_up(n: int, n_labels: int, *, evil: bool = False) -> Tickets:
@@ -104,23 +72,6 @@ def test_ticket_text_labels_and_notes_come_out_as_text(evil: Files) -> None:
     assert '<script>alert("x")</script>' in shown
     assert "onerror=alert(1)" in shown
     assert "\x07" not in page(evil)
-
-
-@given(st.text(), st.text())
-def test_any_text_survives_as_text(content: str, attribute: str) -> None:
-    made = element("p", content, attributes={"title": attribute})
-    reader = Reader(made)
-    assert reader.tags == ["p"]
-    assert not reader.open
-    visible = "".join(reader.text)
-    assert len(visible.replace("\r\n", "\n")) == len(content.replace("\r\n", "\n"))
-    made.encode()
-    assert ET.fromstring(made).tag == "p"  # noqa: S314 - made above
-
-
-def test_a_text_that_looks_like_a_cell_is_escaped() -> None:
-    assert "<td><td" not in table("c", ["a", "b"], [["<td>x", "<td>y</td>"]])
-    assert join(["<b>", text("<i>")]) == "&lt;b&gt;&lt;i&gt;"
 
 
 def test_every_picture_is_well_formed_and_says_what_it_shows(two_labels: Files) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.training.report.label_order import in_natural_order
+from app.charts.label_order import in_natural_order
 
 
 @pytest.mark.parametrize(
