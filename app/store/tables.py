@@ -2,7 +2,8 @@
 
 Times are milliseconds since 1970. Ids of predictions, feedback and events are UUIDs version 7 as text, so that their
 order is that of time. Feedback and promise events are only ever added to. What may change afterwards is the mark
-``taken_back_ms``, texts, which are erased, and the review queue, which is work in progress and not a record.
+``taken_back_ms``, texts, which are erased, and the review queue and second readings, which are work in progress and
+not a record.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    false,
     text,
 )
 
@@ -139,6 +141,24 @@ review_items: Final = Table(
     ),
 )
 
+# Tickets that a second person judges too, without knowing what the first one said. A row is open until that is done.
+second_readings: Final = Table(
+    "second_readings",
+    metadata,
+    Column("prediction_id", _UUID, ForeignKey("predictions.prediction_id", ondelete="CASCADE"), primary_key=True),
+    Column("first_reviewer", _NAME, nullable=False),
+    # Who has it, and later who judged it.
+    Column("reviewer", _NAME),
+    Column("leased_until_ms", BigInteger, nullable=False),
+    Column("is_open", Boolean, nullable=False),
+    Index(
+        "ix_second_readings_open",
+        "prediction_id",
+        sqlite_where=text("is_open"),
+        postgresql_where=text("is_open"),
+    ),
+)
+
 # What people said; a row is never changed but for its mark, its text and its e-mail address.
 feedback: Final = Table(
     "feedback",
@@ -159,6 +179,8 @@ feedback: Final = Table(
     Column("body_sha256", String(64)),
     # When the text was sent for the first time, else the key; null when neither is kept.
     Column("kept_since_ms", BigInteger),
+    # Whether it was given for all answers of a filter at once, which nobody read one by one.
+    Column("accepted_together", Boolean, nullable=False, server_default=false()),
     CheckConstraint("source IN ('review', 'helpdesk', 'api')", name="source"),
     Index(None, "prediction_id"),
     Index(None, "ticket_id"),
@@ -234,4 +256,22 @@ promise_events: Final = Table(
     Column("e_value", Float, nullable=False),
     CheckConstraint("state IN ('unproven', 'kept', 'broken')", name="state"),
     Index(None, "model_digest", "head", "label", "event_id"),
+)
+
+# What all workers and replicas sign with; made by the first that needs it.
+service_secrets: Final = Table(
+    "service_secrets",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("value", String(64), nullable=False),
+)
+
+# Sessions of the console that were ended before their time.
+ended_sessions: Final = Table(
+    "ended_sessions",
+    metadata,
+    Column("session_id", String(32), primary_key=True),
+    # When the session would have ended by itself, and the row is needed no more.
+    Column("expires_ms", BigInteger, nullable=False),
+    Index(None, "expires_ms"),
 )
