@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -25,7 +23,7 @@ from app.models.model_data import Head, ModelData, to_files
 from app.models.self_test import SELF_TEST_NAME, self_test_bytes
 from tests.in_process import Service
 from tests.postgres import Postgres, missing
-from tests.processes import ROOT, STOP_SECONDS, ServiceProcess, clean_environment, free_port
+from tests.processes import ServiceProcess, launch_service
 
 # How long an example takes depends on what else the machine does; tests of speed compare, and say so.
 settings.register_profile("any-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -144,21 +142,9 @@ def start_process(tmp_path: Path, models_dir: Path) -> Iterator[StartProcess]:
     def start(
         *arguments: str, wait: bool = True, command: tuple[str, ...] = ("-m", "app"), **variables: str
     ) -> ServiceProcess:
-        port = free_port()
         log_path = tmp_path / f"service-{len(started)}.log"
-        environment = clean_environment(
-            **{"MODELS_BASE_DIR": str(models_dir), "RATE_LIMIT_REQUESTS": "1000000", "STORE_URL": "off", **variables}
-        )
-        with log_path.open("wb") as log:
-            process = subprocess.Popen(
-                [sys.executable, *command, "--host", "127.0.0.1", "--port", str(port), *arguments],
-                cwd=ROOT,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
-        service_process = ServiceProcess(process, log_path, f"http://127.0.0.1:{port}")
+        values = {"MODELS_BASE_DIR": str(models_dir), **variables}
+        service_process = launch_service(log_path, *arguments, command=command, **values)
         started.append(service_process)
         if wait:
             service_process.wait_until_live()
@@ -166,10 +152,4 @@ def start_process(tmp_path: Path, models_dir: Path) -> Iterator[StartProcess]:
 
     yield start
     for service_process in started:
-        if service_process.process.poll() is None:
-            service_process.process.terminate()
-            try:
-                service_process.process.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                service_process.process.kill()
-                service_process.process.wait()
+        service_process.end()

@@ -7,6 +7,7 @@ import json
 import os
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -61,6 +62,14 @@ class ServiceProcess:
             self.process.terminate()
         return self.process.wait(STOP_SECONDS)
 
+    def end(self) -> None:
+        """Have it ended, however long it takes to end by itself."""
+        try:
+            self.stop()
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
     def kill(self) -> None:
         """End it and its workers at once, as a power cut would."""
         processes = [psutil.Process(self.process.pid), *psutil.Process(self.process.pid).children(recursive=True)]
@@ -84,3 +93,20 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def launch_service(
+    log_path: Path, *arguments: str, command: tuple[str, ...] = ("-m", "app"), **variables: str
+) -> ServiceProcess:
+    """Start ``python -m app`` on a free port; it limits nobody and keeps nothing unless ``variables`` say so."""
+    port = free_port()
+    with log_path.open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, *command, "--host", "127.0.0.1", "--port", str(port), *arguments],
+            cwd=ROOT,
+            env=clean_environment(**{"RATE_LIMIT_REQUESTS": "1000000", "STORE_URL": "off", **variables}),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        )
+    return ServiceProcess(process, log_path, f"http://127.0.0.1:{port}")

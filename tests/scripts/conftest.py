@@ -14,7 +14,7 @@ from typing import Self
 
 import pytest
 
-from tests.processes import ROOT, ServiceProcess, clean_environment, free_port
+from tests.processes import ROOT, clean_environment, launch_service
 
 RunScript = Callable[..., subprocess.CompletedProcess[str]]
 WriteTickets = Callable[..., Path]
@@ -44,19 +44,7 @@ def run_script() -> RunScript:
 @pytest.fixture(scope="session")
 def base_url(models_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Where a service runs that limits nobody; tests must not change its state."""
-    port = free_port()
-    log_path = tmp_path_factory.mktemp("service") / "log"
-    environment = clean_environment(MODELS_BASE_DIR=str(models_dir), RATE_LIMIT_REQUESTS="1000000")
-    with log_path.open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "app", "--host", "127.0.0.1", "--port", str(port)],
-            cwd=ROOT,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-        )
-    service = ServiceProcess(process, log_path, f"http://127.0.0.1:{port}")
+    service = launch_service(tmp_path_factory.mktemp("service") / "log", MODELS_BASE_DIR=str(models_dir))
     try:
         service.wait_until_live()
         yield service.base_url
