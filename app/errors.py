@@ -59,6 +59,9 @@ ADMIN_KEY_REQUIRED = ErrorKind(
 ADMIN_DISABLED = ErrorKind(
     "admin_disabled", 403, "Nothing can be changed over HTTP until ADMIN_API_KEYS holds the hash of a key."
 )
+FORM_EXPIRED = ErrorKind(
+    "form_expired", 403, "The form is of a session that is over, or of another site; load its page again."
+)
 REVIEWER_KEY_REQUIRED = ErrorKind(
     "reviewer_key_required", 403, "The API key is accepted, but not for what shows tickets."
 )

@@ -35,6 +35,12 @@ from app.web.api.feedback import FEEDBACK_BATCH_MAX_BODY_BYTES, FEEDBACK_BATCH_P
 from app.web.api.promises import promise_routes
 from app.web.api.tickets import erase_route
 from app.web.application import Application
+from app.web.console.page import refusal_page
+from app.web.console.routes import console_routes
+from app.web.console.session_memory import session_memory
+from app.web.console.session_middleware import ConsoleSessionMiddleware
+from app.web.console.sessions import Sessions
+from app.web.console.sign_in import SIGN_IN_ATTEMPTS
 from app.web.middleware.authentication import AuthenticationMiddleware
 from app.web.middleware.body_limit import BodyLimitMiddleware
 from app.web.middleware.cors import CrossOriginPolicy, PreflightMiddleware
@@ -61,7 +67,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     values = SharedValues(Path(settings.metrics_dir) if settings.metrics_dir else None)
     app_metrics, drift = Metrics(values), DriftMonitor(values, window=settings.drift_window)
     app_metrics.show(DriftCollector(drift))
-    limiter = _rate_limiter(settings, app_metrics)
+    limiter, clients = _rate_limiter(settings, app_metrics), _clients(settings)
     app = Application(
         title="Ticket classifier",
         version=__version__,
@@ -73,9 +79,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         # The framework's own telemetry would put the messages of exceptions, and so tickets, into traces.
         telemetry={"tracing": False, "metrics": False, "logs": False},
         redirect_slashes=False,
-        lifespan=_lifespan(settings, values, app_metrics, drift, limiter),
-        routes=[*_routes(settings), *(documentation_routes() if settings.docs_enabled else ())],
-        middleware=_middleware(settings, request_log, app_metrics, limiter),
+        lifespan=_lifespan(settings, values, app_metrics, drift, limiter, clients),
+        routes=[
+            *_routes(settings),
+            *console_routes(clients=clients, attempts=LocalRateLimiter(limit=SIGN_IN_ATTEMPTS, window_seconds=60)),
+            *(documentation_routes() if settings.docs_enabled else ()),
+        ],
+        middleware=_middleware(settings, request_log, app_metrics, limiter, clients),
     )
     complete_openapi(app, protected_paths=protected_paths(_roles_with_keys(settings)))
     return app
@@ -99,8 +109,22 @@ def _rate_limiter(settings: Settings, app_metrics: Metrics) -> RateLimiter:
     )
 
 
+def _clients(settings: Settings) -> ClientIdentifier:
+    return ClientIdentifier(
+        key_hashes=settings.api_keys,
+        reviewers=settings.reviewers,
+        admin_key_hashes=settings.admin_api_keys,
+        trusted_proxies=settings.trusted_proxies,
+    )
+
+
 def _lifespan(
-    settings: Settings, values: SharedValues, app_metrics: Metrics, drift: DriftMonitor, limiter: RateLimiter
+    settings: Settings,
+    values: SharedValues,
+    app_metrics: Metrics,
+    drift: DriftMonitor,
+    limiter: RateLimiter,
+    clients: ClientIdentifier,
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[Any]]:
     def show(state: ModelState) -> None:
         model = state.model
@@ -124,6 +148,8 @@ def _lifespan(
         if loop is not None:
             await loop.start()
         keeper = None if loop is None else loop.keeper
+        store = None if loop is None else loop.store
+        directory = Path(settings.metrics_dir) if settings.metrics_dir else None
         updates = ModelUpdates(registry)
         await updates.start()
         await limiter.start()
@@ -132,7 +158,8 @@ def _lifespan(
                 "registry": registry,
                 "model_updates": updates,
                 "metrics": app_metrics,
-                "store": None if loop is None else loop.store,
+                "store": store,
+                "sessions": Sessions(session_memory(store, directory), clients.with_role(Role.REVIEWER)),
                 "recorder": None if loop is None else loop.recorder,
                 "promises": keeper,
                 "withdrawn": {} if keeper is None else keeper.withdrawn,
@@ -208,7 +235,11 @@ def _head_of(route: APIRoute) -> APIRoute:
 
 
 def _middleware(
-    settings: Settings, request_log: RequestLog, app_metrics: Metrics, limiter: RateLimiter
+    settings: Settings,
+    request_log: RequestLog,
+    app_metrics: Metrics,
+    limiter: RateLimiter,
+    clients: ClientIdentifier,
 ) -> list[Middleware]:
     """Return what every request passes, outermost first."""
     policy = CrossOriginPolicy(settings.cors_allow_origins) if settings.cors_allow_origins else None
@@ -221,20 +252,21 @@ def _middleware(
             cross_origin=policy,
         ),
         *([] if policy is None else [Middleware(PreflightMiddleware, policy=policy)]),
+        Middleware(ConsoleSessionMiddleware),
         Middleware(
             RateLimitMiddleware,
             limiter=limiter,
-            clients=ClientIdentifier(
-                key_hashes=settings.api_keys,
-                reviewers=settings.reviewers,
-                admin_key_hashes=settings.admin_api_keys,
-                trusted_proxies=settings.trusted_proxies,
-            ),
+            clients=clients,
             limit=settings.rate_limit_requests,
             window_seconds=settings.rate_limit_window_sec,
             exempt_paths=EXEMPT_PATHS,
         ),
-        Middleware(AuthenticationMiddleware, least_roles=LEAST_ROLES, roles_with_keys=_roles_with_keys(settings)),
+        Middleware(
+            AuthenticationMiddleware,
+            least_roles=LEAST_ROLES,
+            roles_with_keys=_roles_with_keys(settings),
+            refusal_page=refusal_page,
+        ),
         Middleware(
             BodyLimitMiddleware,
             max_bytes=settings.max_body_bytes,

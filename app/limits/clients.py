@@ -72,10 +72,15 @@ class ClientIdentifier:
     def identify(self, headers: Headers, peer: tuple[str, int] | None) -> Client:
         """Return the client; a key that is not accepted counts towards the address, so that guessing is limited too."""
         key = _api_key(headers) if self._by_digest else None
-        client = None if key is None else self._by_key(key)
+        client = None if key is None else self.by_key(key)
         return client or self._by_address(headers, peer)
 
-    def _by_key(self, key: bytes) -> Client | None:
+    def with_role(self, least: Role) -> list[Client]:
+        """Return those whose keys give at least this role."""
+        return [client for client in self._by_digest.values() if client.role >= least]
+
+    def by_key(self, key: bytes) -> Client | None:
+        """Return whose key it is; None for one that is not accepted."""
         digest = hashlib.sha256(key).digest()
         # Every one is compared, so that the time tells nothing about which of them is close.
         clients = [client for known, client in self._by_digest.items() if hmac.compare_digest(digest, known)]

@@ -29,6 +29,10 @@ LEAST_ROLES: Final[Mapping[str, Role]] = MappingProxyType(
         "/docs/swagger-ui.css": Role.ANYONE,
         "/redoc": Role.ANYONE,
         "/redoc/redoc.standalone.js": Role.ANYONE,
+        "/console": Role.ANYONE,
+        "/console/sign-in": Role.ANYONE,
+        "/console/sign-out": Role.ANYONE,
+        "/console/static/{name}": Role.ANYONE,
         "/classify": Role.CALLER,
         "/classify/batch": Role.CALLER,
         "/feedback": Role.CALLER,
@@ -46,6 +50,14 @@ LEAST_ROLES: Final[Mapping[str, Role]] = MappingProxyType(
         "/model/promises/reset": Role.ADMIN,
     }
 )
+
+
+CONSOLE_PATH: Final = "/console"
+
+
+def is_of_console(route: str) -> bool:
+    """Return whether a route is one of the pages for people, whose sessions open nothing else."""
+    return route == CONSOLE_PATH or route.startswith(f"{CONSOLE_PATH}/")
 
 
 def protected_paths(roles_with_keys: AbstractSet[Role]) -> frozenset[str]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Request, status
+from starlette.responses import RedirectResponse, Response
 
 from app.errors import DRAINING, MODEL_NOT_LOADED, ServiceError
 from app.models.schemas import Status
@@ -19,10 +20,13 @@ _READY_ERRORS: Final = error_responses([*COMMON_ERRORS, MODEL_NOT_LOADED, DRAINI
 router = APIRouter(tags=["health"], responses=error_responses(COMMON_ERRORS))
 
 
-@router.get("/")
-async def root() -> Status:
-    """Say that the service runs; kept for old clients."""
-    return Status(status="healthy", message="The ticket classifier is running.")
+@router.get("/", response_model=Status)
+async def root(request: Request) -> Response:
+    """Say that the service runs, kept for old clients; browsers are sent to the console."""
+    if "text/html" in request.headers.get("accept", ""):
+        return RedirectResponse("console", status.HTTP_303_SEE_OTHER, {"Vary": "Accept"})
+    answer = Status(status="healthy", message="The ticket classifier is running.")
+    return Response(answer.model_dump_json(), media_type="application/json", headers={"Vary": "Accept"})
 
 
 @router.get("/health/live")

@@ -13,10 +13,10 @@ from app.errors import (
 )
 from app.limits.clients import Role, is_from_this_machine
 from app.web.error_handlers import send_error
-from app.web.roles import has_reviewers
+from app.web.roles import has_reviewers, is_of_console
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from collections.abc import Set as AbstractSet
 
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -32,8 +32,17 @@ class AuthenticationMiddleware:
     admins do is closed until one has.
     """
 
-    def __init__(self, app: ASGIApp, *, least_roles: Mapping[str, Role], roles_with_keys: AbstractSet[Role]) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        least_roles: Mapping[str, Role],
+        roles_with_keys: AbstractSet[Role],
+        refusal_page: Callable[[Scope, ErrorKind], ASGIApp],
+    ) -> None:
+        """Take ``refusal_page``, which says to people what is said to callers in JSON."""
         self._app = app
+        self._refusal_page = refusal_page
         self._least_roles = {
             path: role
             for path, role in least_roles.items()
@@ -47,6 +56,8 @@ class AuthenticationMiddleware:
         refusal = None if least is None else self._refusal(scope, least)
         if refusal is None:
             await self._app(scope, receive, send)
+        elif is_of_console(scope["state"]["route"]):
+            await self._refusal_page(scope, refusal)(scope, receive, send)
         else:
             headers = {"WWW-Authenticate": "Bearer"} if refusal is INVALID_API_KEY else {}
             await send_error(scope, send, refusal, headers=headers)

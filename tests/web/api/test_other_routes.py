@@ -37,6 +37,10 @@ EXPECTED_ROUTES = {
     "/review": {"GET", "HEAD"},
     "/review/claim": {"POST"},
     "/review/{prediction_id}/skip": {"POST"},
+    "/console": {"GET", "HEAD"},
+    "/console/sign-in": {"GET", "HEAD", "POST"},
+    "/console/sign-out": {"POST"},
+    "/console/static/{name}": {"GET", "HEAD"},
     "/metrics": {"GET", "HEAD"},
     "/docs": {"GET", "HEAD"},
     "/docs/start.js": {"GET", "HEAD"},
@@ -62,6 +66,12 @@ def test_the_root_is_healthy(service: Service) -> None:
     assert response.status_code == 200
     assert response.json()["status"] == "healthy"
     assert set(response.json()) == {"status", "message"}
+
+
+def test_the_root_sends_browsers_to_the_console(service: Service) -> None:
+    response = service.get("/", headers={"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"})
+
+    assert (response.status_code, response.headers["location"]) == (303, "console")
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])

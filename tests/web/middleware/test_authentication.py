@@ -10,6 +10,7 @@ import pytest
 from starlette.routing import Route
 
 from app.limits.clients import Client, Role
+from app.web.console.page import refusal_page
 from app.web.middleware.authentication import AuthenticationMiddleware
 from app.web.roles import LEAST_ROLES
 
@@ -178,7 +179,7 @@ def passed_or_refused(
 
     state = {"route": f"/{least.name}", "client": Client("address:x", role)}
     scope = {"type": "http", "method": "GET", "headers": headers, "client": peer, "state": state}
-    guarded = AuthenticationMiddleware(route, least_roles=TABLE, roles_with_keys=keyed)
+    guarded = AuthenticationMiddleware(route, least_roles=TABLE, roles_with_keys=keyed, refusal_page=refusal_page)
     asyncio.run(guarded(scope, receive, send))
     return int(statuses[0])
 

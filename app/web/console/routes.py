@@ -1,0 +1,26 @@
+"""Every route of the console."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from app.web.console.page import FIRST_PAGE, PageRequest, page, to_page
+from app.web.console.sign_in import SignIn
+from app.web.console.static_files import static_routes
+from app.web.roles import CONSOLE_PATH
+
+if TYPE_CHECKING:
+    from starlette.responses import Response
+    from starlette.routing import Route
+
+    from app.limits.clients import ClientIdentifier
+    from app.limits.local import RateLimiter
+
+
+def console_routes(*, clients: ClientIdentifier, attempts: RateLimiter) -> list[Route]:
+    """Return the routes; ``clients`` finds whose key somebody signs in with, ``attempts`` limits how many are tried."""
+    return [page(CONSOLE_PATH, _first_page), *SignIn(clients, attempts).routes(), *static_routes()]
+
+
+async def _first_page(_: PageRequest) -> Response:
+    return to_page(f"console/{FIRST_PAGE}")

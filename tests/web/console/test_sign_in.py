@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.browsing import Browser
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.conftest import Service, StartService
+
+HASHES = {key: hashlib.sha256(key.encode()).hexdigest() for key in ("mias-key", "admins-key", "callers-key")}
+
+
+@pytest.fixture
+def service(start_service: StartService) -> Service:
+    return start_service(
+        api_keys=(HASHES["callers-key"],),
+        reviewer_api_keys=(f"mia:{HASHES['mias-key']}",),
+        admin_api_keys=(HASHES["admins-key"],),
+    )
+
+
+@pytest.fixture
+def browser(service: Service) -> Browser:
+    return Browser(service)
+
+
+@pytest.mark.parametrize("key", ["callers-key", "no-key", "", "k" * 2_000, HASHES["mias-key"]])
+def test_a_key_that_opens_no_tickets_begins_no_session(browser: Browser, key: str) -> None:
+    response = browser.sign_in(key)
+
+    assert response.status_code == 401
+    assert "not one of a reviewer or an admin" in response.text
+    assert not browser.is_signed_in()
+
+
+@pytest.mark.parametrize(
+    "wanted", ["https://elsewhere.example", "//elsewhere.example", "../docs", "review\nSet-Cookie:a=b"]
+)
+def test_nobody_is_sent_anywhere_but_to_a_page_of_the_console(browser: Browser, wanted: str) -> None:
+    browser.get("sign-in")
+
+    response = browser.post("sign-in", {"key": "mias-key", "next": wanted})
+
+    assert response.headers["location"] == "review"
+
+
+def test_the_session_is_kept_from_scripts_other_sites_and_plain_connections(browser: Browser) -> None:
+    behind_a_proxy = browser.get("sign-in", {"X-Forwarded-Proto": "https"}).headers["set-cookie"]
+    plain = browser.sign_in("mias-key").headers["set-cookie"]
+
+    assert {"HttpOnly", "SameSite=Strict", "Max-Age=43200"} <= set(plain.split("; "))
+    assert "Secure" not in plain
+    assert "Secure" in behind_a_proxy.split("; ")
+
+
+def test_a_session_ends_with_its_key(start_service: StartService, tmp_path: Path) -> None:
+    store = f"sqlite:///{tmp_path / 'store.db'}"
+    both = (f"mia:{HASHES['mias-key']}", f"ben:{HASHES['callers-key']}")
+    browser = Browser(start_service(reviewer_api_keys=both, store_url=store))
+    browser.sign_in("mias-key")
+    assert browser.is_signed_in()
+
+    restarted = Browser(start_service(reviewer_api_keys=both, store_url=store))
+    restarted.cookie = browser.cookie
+    without_the_key = Browser(start_service(reviewer_api_keys=both[1:], store_url=store))
+    without_the_key.cookie = browser.cookie
+
+    assert restarted.is_signed_in()
+    assert not without_the_key.is_signed_in()
+
+
+def test_a_session_is_over_after_twelve_hours(browser: Browser, service: Service) -> None:
+    browser.sign_in("mias-key")
+    now = service.state["sessions"]._clock()
+
+    service.state["sessions"]._clock = lambda: now + 12 * 3600 - 60
+    assert browser.is_signed_in()
+    service.state["sessions"]._clock = lambda: now + 12 * 3600 + 60
+
+    assert not browser.is_signed_in()
+
+
+@pytest.mark.parametrize("place", range(0, 140, 9))
+def test_a_cookie_with_one_other_character_is_none(browser: Browser, place: int) -> None:
+    browser.sign_in("mias-key")
+    cookie = browser.cookie
+
+    browser.cookie = cookie[:place] + ("0" if cookie[place] != "0" else "1") + cookie[place + 1 :]
+
+    assert not browser.is_signed_in()
+
+
+def test_a_session_opens_the_console_and_no_route_of_callers(service: Service, browser: Browser) -> None:
+    browser.sign_in("admins-key")
+    cookie = {"Cookie": f"ticket_console={browser.cookie}"}
+
+    for method, path in (("GET", "/review"), ("POST", "/classify"), ("POST", "/model/reload")):
+        assert service.request(method, path, headers=cookie).status_code == 401, path
+
+
+def test_a_form_without_any_session_changes_nothing(browser: Browser) -> None:
+    response = browser.post("sign-in", {"key": "mias-key"}, token="0" * 64)
+
+    assert response.status_code == 403
+    assert "location" not in response.headers
+
+
+def test_signing_in_begins_another_session_than_the_one_that_the_browser_brought(browser: Browser) -> None:
+    browser.get("sign-in")
+    planted = browser.cookie
+
+    browser.post("sign-in", {"key": "mias-key"})
+
+    assert browser.cookie.split(".")[0] != planted.split(".")[0]
+
+
+def test_an_address_may_try_ten_keys_a_minute(service: Service) -> None:
+    browser, neighbour = Browser(service), Browser(service, peer=("192.0.2.9", 5000))
+
+    answers = [browser.sign_in(f"guess-{number}").status_code for number in range(11)]
+
+    assert answers == [401] * 10 + [429]
+    assert browser.sign_in("mias-key").status_code == 429
+    assert neighbour.sign_in("mias-key").status_code == 303
+
+
+def test_what_people_do_who_have_signed_in_is_not_counted_as_requests_of_a_caller(start_service: StartService) -> None:
+    service = start_service(reviewer_api_keys=(f"mia:{HASHES['mias-key']}",), rate_limit_requests=3)
+    browser = Browser(service)
+    browser.sign_in("mias-key")
+
+    assert all(browser.is_signed_in() for _ in range(10))
+    assert [Browser(service).get("sign-in").status_code for _ in range(2)] == [200, 429]
+
+
+def test_a_link_of_another_site_ends_no_session(browser: Browser) -> None:
+    browser.sign_in("mias-key")
+    cookie, browser.cookie = browser.cookie, ""
+
+    without_cookie = browser.get("sign-in", {"Sec-Fetch-Site": "cross-site"})
+
+    assert "set-cookie" not in without_cookie.headers
+    assert 'http-equiv="refresh"' in without_cookie.text
+    browser.cookie = cookie
+    assert browser.get("sign-in", {"Sec-Fetch-Site": "same-origin"}).headers["location"] == "review"
+
+
+def test_what_is_no_form_is_refused(service: Service, browser: Browser) -> None:
+    browser.get("sign-in")
+    headers = {"Cookie": f"ticket_console={browser.cookie}", "X-CSRF-Token": browser.token}
+
+    json_body = service.request("POST", "/console/sign-in", headers=headers, json={"key": "mias-key"})
+    not_encoded = service.request(
+        "POST",
+        "/console/sign-in",
+        headers={**headers, "Content-Type": "application/x-www-form-urlencoded"},
+        content=b"key=\xff\xfe",
+    )
+
+    assert (json_body.status_code, not_encoded.status_code) == (415, 400)
