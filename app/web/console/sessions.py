@@ -74,9 +74,10 @@ class Sessions:
         session = _session(secret, session_id, int(expires), key, client)
         if not hmac.compare_digest(session.cookie, cookie) or session.expires_at <= self._clock():
             return None
-        if (key != _NOBODY and client is None) or await self._memory.has_ended(session_id):
-            return None
-        return session
+        if key == _NOBODY:
+            # It opens nothing, so it need not end; and whoever has none yet cannot make the store work.
+            return session
+        return None if client is None or await self._memory.has_ended(session_id) else session
 
     async def end(self, session: Session) -> None:
         """Let nobody use the session any more; raise ``ServiceError`` (503) when not everybody could be told."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from app.limits.local import RateLimiter
+
+logger = logging.getLogger(__name__)
 
 SIGN_OUT_PATH: Final = "/console/sign-out"
 # Of one address in a minute; a key that is typed by hand needs a few.
@@ -56,6 +59,7 @@ class SignIn:
         # A new one, so that nobody can have planted it.
         sessions: Sessions = request.state["sessions"]
         session = await sessions.begin(client)
+        logger.info("signed in to the console", extra={"reviewer": client.name, "role": client.role.name.lower()})
         response = to_page(_wanted(request))
         response.headers["Set-Cookie"] = set_cookie(request.scope, session)
         return response
