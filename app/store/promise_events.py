@@ -56,7 +56,7 @@ def fingerprint_of(connection: Connection, model_digest: str) -> Fingerprint:
 
 def read_audits(connection: Connection, model_digest: str) -> list[Audit]:
     """Return the audits of a model in the order in which they were judged; of each answer, the latest that counts."""
-    counting = _counting_audits(model_digest)
+    counting = counting_audits(model_digest=model_digest)
     rows = connection.execute(
         select(counting.c.head, counting.c.predicted_label, counting.c.is_right, counting.c.prediction_id)
         .where(counting.c.age == 1)
@@ -65,20 +65,28 @@ def read_audits(connection: Connection, model_digest: str) -> list[Audit]:
     return [Audit(head, label, bool(is_right), prediction_id) for head, label, is_right, prediction_id in rows]
 
 
-def _counting_audits(model_digest: str) -> Subquery:
-    of_answer = [feedback.c.prediction_id, judgements.c.head]
-    age = func.row_number().over(partition_by=of_answer, order_by=judgements.c.feedback_id.desc())
-    return (
+def counting_audits(*, model_digest: str | None = None, since_id: str = "") -> Subquery:
+    """Return the audits that stand, of a model or of all, judged since an id; the latest of each has ``age`` 1."""
+    of_model = [] if model_digest is None else [judgements.c.model_digest == model_digest]
+    # By themselves: joined at once, a Postgres without statistics looks through all of them for each feedback.
+    audits = (
         select(
             judgements.c.feedback_id,
+            judgements.c.model_version,
             judgements.c.head,
             judgements.c.predicted_label,
             (judgements.c.label == judgements.c.predicted_label).label("is_right"),
-            feedback.c.prediction_id,
-            age.label("age"),
         )
-        .join(feedback, feedback.c.feedback_id == judgements.c.feedback_id)
-        .where(judgements.c.model_digest == model_digest, _IS_AUDIT, feedback.c.taken_back_ms.is_(None))
+        .where(*of_model, judgements.c.feedback_id >= since_id, _IS_AUDIT)
+        .cte("audits")
+        .prefix_with("MATERIALIZED")
+    )
+    of_answer = [feedback.c.prediction_id, audits.c.head]
+    age = func.row_number().over(partition_by=of_answer, order_by=audits.c.feedback_id.desc()).label("age")
+    return (
+        select(*audits.c, feedback.c.prediction_id, age)
+        .join(feedback, feedback.c.feedback_id == audits.c.feedback_id)
+        .where(feedback.c.taken_back_ms.is_(None))
         .subquery()
     )
 
