@@ -82,6 +82,10 @@ MODEL_PINNED = ErrorKind("model_pinned", 409, "MODEL_VERSION says which version 
 ACTIVE_NOT_WRITABLE = ErrorKind(
     "active_not_writable", 409, "The models directory cannot be written, so what serves is the same as before."
 )
+LEASE_LOST = ErrorKind("lease_lost", 409, "Somebody else has this ticket now, so the judgement was not recorded.")
+ALREADY_JUDGED = ErrorKind(
+    "already_judged", 409, "Somebody else judged this ticket meanwhile, so the judgement was not recorded."
+)
 BODY_TOO_LARGE = ErrorKind("body_too_large", 413, "The request body is larger than this path takes.")
 UNSUPPORTED_MEDIA_TYPE = ErrorKind("unsupported_media_type", 415, "The Content-Type must be application/json in UTF-8.")
 UNSUPPORTED_CONTENT_ENCODING = ErrorKind(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from sqlalchemy import delete, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from app.store.tables import erased_tickets, feedback, predictions, review_items
+from app.store.tables import erased_tickets, feedback, predictions, review_items, second_readings
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -63,11 +63,12 @@ def _erase_rows(connection: Connection, kind: Kind, ticket_id: str, now_ms: int)
     if kind == "postgresql":
         # Whoever is writing now is waited for; whoever writes later finds the ticket among the erased ones.
         # The order is that of writers and of judgements.
-        connection.execute(text("LOCK TABLE predictions, review_items, feedback IN EXCLUSIVE MODE"))
+        connection.execute(text("LOCK TABLE predictions, review_items, feedback, second_readings IN EXCLUSIVE MODE"))
     _remember(connection, kind, ticket_id, now_ms + _CLOCK_SKEW_MS)
     of_ticket = predictions.c.ticket_id == ticket_id
     its_predictions = select(predictions.c.prediction_id).where(of_ticket)
-    connection.execute(delete(review_items).where(review_items.c.prediction_id.in_(its_predictions)))
+    for table in (review_items, second_readings):
+        connection.execute(delete(table).where(table.c.prediction_id.in_(its_predictions)))
     n_predictions = connection.execute(
         update(predictions).where(of_ticket).values(title=None, description=None, customer_email=None)
     ).rowcount

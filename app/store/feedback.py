@@ -1,4 +1,4 @@
-"""Judgements in the database: recorded once whoever repeats them, and taken back; what they mean is not known here."""
+"""Judgements in the database, recorded once whoever repeats them; what they mean is not known here."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from app.errors import IDEMPOTENCY_MISMATCH, UNKNOWN_PREDICTION, ServiceError
 from app.store.answered import find_answered
 from app.store.ids import milliseconds_of, new_id
 from app.store.judgement import Answered, Judgement, Recorded, Remark, agreed
+from app.store.review_queue import lock_items
 from app.store.tables import feedback, judgements, predictions, review_items
 
 if TYPE_CHECKING:
@@ -33,20 +34,33 @@ def record(
     A remark that ``judge`` refuses is answered by its ``ServiceError``, and one whose prediction is not there by
     ``UNKNOWN_PREDICTION``, unless ``is_last`` and it has a text.
     """
-    outcomes: dict[int, Recorded | ServiceError] = {}
     with database.writing() as connection:
-        earlier = _earlier(connection, remarks)
-        found = find_answered(connection, remarks)
-        drafts: dict[int, _Draft] = {}
-        for index, (remark, answered) in enumerate(zip(remarks, found, strict=True)):
-            if remark.idempotency_key in earlier:
-                outcomes[index] = earlier[remark.idempotency_key].answer_to(remark)
-                continue
-            try:
-                drafts[index] = _draft(remark, answered, judge, is_last=is_last)
-            except ServiceError as error:
-                outcomes[index] = error
-        outcomes |= _keep(connection, database.kind, drafts, keeps_text=keeps_text)
+        return record_within(connection, database.kind, remarks, judge=judge, keeps_text=keeps_text, is_last=is_last)
+
+
+def record_within(
+    connection: Connection,
+    kind: Kind,
+    remarks: Sequence[Remark],
+    *,
+    judge: Judge,
+    keeps_text: bool,
+    is_last: bool = True,
+) -> list[Recorded | ServiceError]:
+    """Do what ``record`` does, as a part of a transaction."""
+    outcomes: dict[int, Recorded | ServiceError] = {}
+    earlier = _earlier(connection, remarks)
+    found = find_answered(connection, remarks)
+    drafts: dict[int, _Draft] = {}
+    for index, (remark, answered) in enumerate(zip(remarks, found, strict=True)):
+        if remark.idempotency_key in earlier:
+            outcomes[index] = earlier[remark.idempotency_key].answer_to(remark)
+            continue
+        try:
+            drafts[index] = _draft(remark, answered, judge, is_last=is_last)
+        except ServiceError as error:
+            outcomes[index] = error
+    outcomes |= _keep(connection, kind, drafts, keeps_text=keeps_text)
     return [outcomes[index] for index in range(len(remarks))]
 
 
@@ -54,24 +68,6 @@ def are_written(database: Database, remarks: Sequence[Remark]) -> bool:
     """Return whether the predictions of all ``remarks`` are there."""
     with database.reading() as connection:
         return None not in find_answered(connection, remarks)
-
-
-def take_back(database: Database, feedback_id: str, *, now_ms: int, keeps_text: bool) -> bool:
-    """Mark a judgement as taken back, and let the ticket be judged again if no other judgement of it is left.
-
-    Where texts are kept, nobody is asked again about a ticket whose text is gone. Return whether there is such a
-    judgement. Once it is marked, nothing changes any more.
-    """
-    with database.writing() as connection:
-        is_it = feedback.c.feedback_id == feedback_id
-        row = connection.execute(select(feedback.c.prediction_id).where(is_it)).one_or_none()
-        if row is None:
-            return False
-        _lock_items(connection, [row.prediction_id])
-        mark = update(feedback).where(is_it, feedback.c.taken_back_ms.is_(None)).values(taken_back_ms=now_ms)
-        if connection.execute(mark).rowcount:
-            _reopen(connection, row.prediction_id, needs_text=keeps_text)
-        return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +90,7 @@ class _Draft:
             "received_ms": received_ms,
             "source": remark.source,
             "reviewer": remark.reviewer,
+            "accepted_together": remark.accepted_together,
             "idempotency_key": remark.idempotency_key,
             "body_sha256": remark.body_sha256,
             "own_title": remark.title if has_own_text else None,
@@ -154,7 +151,7 @@ def _keep(
     if not drafts:
         return {}
     # Before anything else is locked, and in one order, so that two batches never wait for each other.
-    _lock_items(connection, [draft.prediction_id for draft in drafts.values()])
+    lock_items(connection, [draft.prediction_id for draft in drafts.values()])
     connection.execute(_insertion(kind), [draft.row(keeps_text=keeps_text) for draft in drafts.values()])
     # Another worker may have been quicker with the same request.
     under_keys = _earlier(connection, [draft.remark for draft in drafts.values()])
@@ -200,27 +197,3 @@ def _insertion(kind: Kind) -> Insert:
     )
     dialect_insert = sqlite.insert if kind == "sqlite" else postgresql.insert
     return dialect_insert(feedback).values(values).on_conflict_do_nothing(index_elements=["idempotency_key"])
-
-
-def _lock_items(connection: Connection, prediction_ids: Iterable[str | None]) -> None:
-    """Let judgements of the same predictions, and taking them back, wait for each other."""
-    is_judged = review_items.c.prediction_id.in_([one for one in prediction_ids if one is not None])
-    in_order = select(review_items.c.prediction_id).where(is_judged).order_by(review_items.c.prediction_id)
-    connection.execute(in_order.with_for_update()).all()
-
-
-def _reopen(connection: Connection, prediction_id: str | None, *, needs_text: bool) -> None:
-    is_judged = (
-        select(feedback.c.feedback_id)
-        .where(feedback.c.prediction_id == prediction_id, feedback.c.taken_back_ms.is_(None))
-        .exists()
-    )
-    reopening = (
-        update(review_items)
-        .where(review_items.c.prediction_id == prediction_id, ~is_judged)
-        .values(is_open=True, reviewer=None, leased_until_ms=0)
-    )
-    if needs_text:
-        has_text = (predictions.c.prediction_id == prediction_id) & predictions.c.title.is_not(None)
-        reopening = reopening.where(select(predictions.c.prediction_id).where(has_text).exists())
-    connection.execute(reopening)

@@ -102,6 +102,8 @@ def _judgements(model_digest: str) -> Select[Any]:
         .where(
             predictions.c.model_digest == model_digest,
             feedback.c.taken_back_ms.is_(None),
+            # Nobody read them.
+            ~feedback.c.accepted_together,
             # Those that nobody was asked about are judged for a reason.
             judgements.c.asked_chance.is_not(None),
             predictions.c.asked_chance > 0,

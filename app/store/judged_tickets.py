@@ -90,7 +90,9 @@ def _judgements() -> Select[Any]:
         )
         .join(judgements, judgements.c.feedback_id == feedback.c.feedback_id)
         .outerjoin(answers, answered)
-        .where(feedback.c.taken_back_ms.is_(None), or_(has_text, feedback.c.prediction_id.in_(with_text)))
+        # What nobody read is the model's own answer, which would teach it its own errors.
+        .where(feedback.c.taken_back_ms.is_(None), ~feedback.c.accepted_together)
+        .where(or_(has_text, feedback.c.prediction_id.in_(with_text)))
         .order_by(feedback.c.feedback_id, judgements.c.head)
     )
 

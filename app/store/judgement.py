@@ -27,6 +27,8 @@ class Remark:
     # A hash of the caller and the caller's key, and one of what was said under it.
     idempotency_key: str | None = None
     body_sha256: str | None = None
+    # Said of all answers of a filter at once, none of which was read.
+    accepted_together: bool = False
 
 
 @dataclass(frozen=True, slots=True)

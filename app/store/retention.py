@@ -12,6 +12,7 @@ from sqlalchemy import delete, select, text, update
 
 from app.store.database import StoreUnavailableError
 from app.store.erasure import truncate_log
+from app.store.second_readings import close_readings
 from app.store.tables import erased_tickets, feedback, predictions, review_items
 
 if TYPE_CHECKING:
@@ -117,6 +118,7 @@ def _close_items(connection: Connection, prediction_ids: Collection[str]) -> Non
     # Locked in the order of judgements, so that the two never wait for each other.
     theirs = select(key).where(key.in_(prediction_ids)).order_by(key).with_for_update()
     connection.execute(update(review_items).where(key.in_(theirs), review_items.c.is_open).values(is_open=False))
+    close_readings(connection, prediction_ids)
 
 
 def _delete(connection: Connection, table: Table, is_due: ColumnElement[bool], max_rows: int) -> int:

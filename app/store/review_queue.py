@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -87,13 +87,13 @@ def review_page(
         statement = statement.where(_IS_CLOSED, _is_judged())
         order = "newest" if order == "value" else order
     if filters != Filters():
-        statement = statement.where(_has_answer(filters))
+        statement = statement.where(has_answer(filters))
         if state == "open":
-            statement = statement.where(~_is_audit())
+            statement = statement.where(~is_audit())
     with database.reading() as connection:
         rows = connection.execute(_ordered(statement, order, after).limit(limit + 1)).all()
         shown = [Position(row.rank, row.prediction_id) for row in rows[:limit]]
-        items = _items(connection, [place.prediction_id for place in shown], shows_audits=state == "judged")
+        items = items_of(connection, [place.prediction_id for place in shown], shows_audits=state == "judged")
     return Page(items, shown[-1] if len(rows) > limit else None)
 
 
@@ -102,6 +102,12 @@ def claim_items(database: Database, *, reviewer: str, count: int, now_ms: int) -
 
     A lease that is lost with the machine is none that anybody relies on: its items are given out again.
     """
+    with database.writing(durable=False) as connection:
+        return items_of(connection, claim_free(connection, reviewer, count, now_ms), shows_audits=False)
+
+
+def claim_free(connection: Connection, reviewer: str, count: int, now_ms: int) -> list[str]:
+    """Lease the next items that nobody has, as a part of a transaction; return their predictions."""
     columns = review_items.c
     free = (
         select(columns.prediction_id)
@@ -111,14 +117,13 @@ def claim_items(database: Database, *, reviewer: str, count: int, now_ms: int) -
         # SQLite knows no locks of rows, and lets only one transaction at a time write.
         .with_for_update(skip_locked=True)
     )
-    with database.writing(durable=False) as connection:
-        prediction_ids = list(connection.execute(free).scalars())
-        connection.execute(
-            update(review_items)
-            .where(columns.prediction_id.in_(prediction_ids))
-            .values(reviewer=reviewer, leased_until_ms=now_ms + LEASE_MS)
-        )
-        return _items(connection, prediction_ids, shows_audits=False)
+    prediction_ids = list(connection.execute(free).scalars())
+    connection.execute(
+        update(review_items)
+        .where(columns.prediction_id.in_(prediction_ids))
+        .values(reviewer=reviewer, leased_until_ms=now_ms + LEASE_MS)
+    )
+    return prediction_ids
 
 
 def skip_item(database: Database, prediction_id: str, *, reviewer: str) -> bool:
@@ -126,6 +131,12 @@ def skip_item(database: Database, prediction_id: str, *, reviewer: str) -> bool:
 
     Its lease ends, unless another reviewer has it.
     """
+    with database.writing(durable=False) as connection:
+        return skip_within(connection, prediction_id, reviewer=reviewer)
+
+
+def skip_within(connection: Connection, prediction_id: str, *, reviewer: str) -> bool:
+    """Do so as a part of a transaction."""
     columns = review_items.c
     last = select(columns.rank).where(_IS_OPEN).order_by(columns.rank.desc()).limit(1).scalar_subquery()
     values = {
@@ -134,8 +145,14 @@ def skip_item(database: Database, prediction_id: str, *, reviewer: str) -> bool:
         "leased_until_ms": case((columns.reviewer == reviewer, 0), else_=columns.leased_until_ms),
     }
     statement = update(review_items).where(columns.prediction_id == prediction_id).values(values)
-    with database.writing(durable=False) as connection:
-        return connection.execute(statement).rowcount > 0
+    return connection.execute(statement).rowcount > 0
+
+
+def lock_items(connection: Connection, prediction_ids: Iterable[str | None]) -> None:
+    """Let judgements of the same predictions, and taking them back, wait for each other."""
+    is_judged = review_items.c.prediction_id.in_([one for one in prediction_ids if one is not None])
+    in_order = select(review_items.c.prediction_id).where(is_judged).order_by(review_items.c.prediction_id)
+    connection.execute(in_order.with_for_update()).all()
 
 
 def _ordered(statement: Select[Any], order: Order, after: Position | None) -> Select[Any]:
@@ -151,13 +168,13 @@ def _ordered(statement: Select[Any], order: Order, after: Position | None) -> Se
     return statement.order_by(by_id if order == "oldest" else by_id.desc())
 
 
-def _has_answer(filters: Filters) -> ColumnElement[bool]:
+def has_answer(filters: Filters) -> ColumnElement[bool]:
     asked = {"head": filters.head, "label": filters.label, "decision": filters.decision}
     is_it = [answers.c[name] == value for name, value in asked.items() if value is not None]
     return select(answers.c.head).where(answers.c.prediction_id == review_items.c.prediction_id, *is_it).exists()
 
 
-def _is_audit() -> ColumnElement[bool]:
+def is_audit() -> ColumnElement[bool]:
     is_it = predictions.c.prediction_id == review_items.c.prediction_id
     return select(predictions.c.prediction_id).where(is_it, predictions.c.is_audit).exists()
 
@@ -167,7 +184,7 @@ def _is_judged() -> ColumnElement[bool]:
     return select(feedback.c.feedback_id).where(is_it, feedback.c.taken_back_ms.is_(None)).exists()
 
 
-def _items(connection: Connection, prediction_ids: Sequence[str], *, shows_audits: bool) -> list[ReviewItem]:
+def items_of(connection: Connection, prediction_ids: Sequence[str], *, shows_audits: bool) -> list[ReviewItem]:
     """Return the items in the order of ``prediction_ids``, without what was deleted meanwhile."""
     columns = predictions.c
     heads: dict[str, dict[str, Mapping[str, Any]]] = defaultdict(dict)

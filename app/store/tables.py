@@ -139,6 +139,13 @@ review_items: Final = Table(
         sqlite_where=text("NOT is_open"),
         postgresql_where=text("NOT is_open"),
     ),
+    # What a reviewer has; most items are nobody's.
+    Index(
+        "ix_review_items_leased",
+        "reviewer",
+        sqlite_where=text("is_open AND reviewer IS NOT NULL"),
+        postgresql_where=text("is_open AND reviewer IS NOT NULL"),
+    ),
 )
 
 # Tickets that a second person judges too, without knowing what the first one said. A row is open until that is done.

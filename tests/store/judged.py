@@ -79,6 +79,7 @@ class JudgedStore:
         source: str = "review",
         reviewer: str | None = None,
         taken_back: bool = False,
+        accepted_together: bool = False,
         is_audit: bool = False,
         asked_chance: float | None = None,
     ) -> str:
@@ -88,7 +89,7 @@ class JudgedStore:
             "feedback_id": feedback_id, "prediction_id": prediction_id, "ticket_id": ticket_id,
             "received_ms": milliseconds_of(feedback_id), "source": source, "reviewer": reviewer,
             "taken_back_ms": 1 if taken_back else None, "title": title,
-            "description": None if title is None else description,
+            "description": None if title is None else description, "accepted_together": accepted_together,
         }  # fmt: skip
         of_heads = said or {}
         with self._database.writing() as connection:

@@ -17,11 +17,12 @@ from sqlalchemy import text
 from app.errors import ServiceError
 from app.feedback.judging import judge
 from app.store.database import Database
-from app.store.feedback import are_written, record, take_back
+from app.store.feedback import are_written, record
 from app.store.ids import new_id
 from app.store.judgement import Recorded, Remark
 from app.store.migration import upgrade
 from app.store.tables import feedback, judgements
+from app.store.taking_back import take_back
 from tests.processes import ROOT
 from tests.stored import LABELS, add_prediction, counting_label, is_open, rows_of
 

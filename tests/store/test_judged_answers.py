@@ -61,6 +61,7 @@ def test_only_those_that_people_were_asked_about_stand_for_others(store: JudgedS
     answer_and_judge(store, HIGH, "Low", source="helpdesk")
     answer_and_judge(store, HIGH, "Low", chance=None)
     answer_and_judge(store, HIGH, "Low", taken_back=True)
+    answer_and_judge(store, HIGH, "Low", accepted_together=True)
 
     assert judged(store) == []
 

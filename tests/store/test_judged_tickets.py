@@ -50,6 +50,15 @@ def test_what_was_taken_back_counts_no_more(store: JudgedStore) -> None:
     assert [labels(ticket) for ticket in read(store)] == [{"priority": "High"}]
 
 
+def test_what_nobody_read_counts_for_nothing(store: JudgedStore) -> None:
+    read_once, not_read = (store.predict({"priority": Said("Low")}, title=title) for title in ("down", "up"))
+    store.judge({"priority": "High"}, prediction_id=read_once, title="down")
+    for prediction_id in (read_once, not_read):
+        store.judge({"priority": "Low"}, prediction_id=prediction_id, title="down", accepted_together=True)
+
+    assert [labels(ticket) for ticket in read(store)] == [{"priority": "High"}]
+
+
 def test_tickets_whose_text_is_not_kept_are_left_out(store: JudgedStore) -> None:
     store.judge({"priority": "High"}, prediction_id=store.predict({"priority": Said("Low")}))
     store.judge({"priority": "High"}, ticket_id="T-9")

@@ -246,7 +246,7 @@ async def _wait_for_predictions(state: Mapping[str, Any], remarks: Sequence[Rema
 
 
 async def _take_back(scope: Scope, _: Receive, send: Send, *, keeps_text: bool) -> None:
-    from app.store.feedback import take_back  # noqa: PLC0415 - as above
+    from app.store.taking_back import take_back  # noqa: PLC0415 - as above
 
     store = store_of(scope["state"])
     feedback_id = read_path(scope, FeedbackParameters).feedback_id

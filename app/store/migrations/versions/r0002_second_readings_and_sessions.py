@@ -37,6 +37,14 @@ def upgrade() -> None:
         sqlite_where=sa.text("is_open"),
         postgresql_where=sa.text("is_open"),
     )
+    op.create_index(
+        "ix_review_items_leased",
+        "review_items",
+        ["reviewer"],
+        unique=False,
+        sqlite_where=sa.text("is_open AND reviewer IS NOT NULL"),
+        postgresql_where=sa.text("is_open AND reviewer IS NOT NULL"),
+    )
     op.create_table(
         "service_secrets",
         sa.Column("name", sa.String(length=64), nullable=False),
