@@ -73,6 +73,11 @@ class PromiseKeeper:
             await asyncio.gather(self._task, return_exceptions=True)
 
     @property
+    def acts(self) -> bool:
+        """Whether answers of a broken promise are withdrawn, rather than only shown to be."""
+        return self._acts
+
+    @property
     def withdrawn(self) -> Mapping[str, Withdrawn]:
         """What is withdrawn, by the digest of the model; changes while it is held."""
         return self._withdrawn.by_digest

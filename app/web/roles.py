@@ -33,6 +33,8 @@ LEAST_ROLES: Final[Mapping[str, Role]] = MappingProxyType(
         "/console/sign-in": Role.ANYONE,
         "/console/sign-out": Role.ANYONE,
         "/console/static/{name}": Role.ANYONE,
+        "/console/quality": Role.REVIEWER,
+        "/console/begin-anew": Role.ADMIN,
         "/classify": Role.CALLER,
         "/classify/batch": Role.CALLER,
         "/feedback": Role.CALLER,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from app.limits.clients import Role
 from app.web.console.page import FIRST_PAGE, PageRequest, page, to_page
+from app.web.console.quality_page import QualityPage
 from app.web.console.sign_in import SignIn
 from app.web.console.static_files import static_routes
 from app.web.roles import CONSOLE_PATH
@@ -19,7 +21,13 @@ if TYPE_CHECKING:
 
 def console_routes(*, clients: ClientIdentifier, attempts: RateLimiter) -> list[Route]:
     """Return the routes; ``clients`` finds whose key somebody signs in with, ``attempts`` limits how many are tried."""
-    return [page(CONSOLE_PATH, _first_page), *SignIn(clients, attempts).routes(), *static_routes()]
+    has_admins = bool(clients.with_role(Role.ADMIN))
+    return [
+        page(CONSOLE_PATH, _first_page),
+        *SignIn(clients, attempts).routes(),
+        *QualityPage(has_admins=has_admins).routes(),
+        *static_routes(),
+    ]
 
 
 async def _first_page(_: PageRequest) -> Response:
