@@ -82,7 +82,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         lifespan=_lifespan(settings, values, app_metrics, drift, limiter, clients),
         routes=[
             *_routes(settings),
-            *console_routes(clients=clients, attempts=LocalRateLimiter(limit=SIGN_IN_ATTEMPTS, window_seconds=60)),
+            *console_routes(
+                clients=clients,
+                attempts=LocalRateLimiter(limit=SIGN_IN_ATTEMPTS, window_seconds=60),
+                keeps_text=settings.store_text != "none",
+            ),
             *(documentation_routes() if settings.docs_enabled else ()),
         ],
         middleware=_middleware(settings, request_log, app_metrics, limiter, clients),

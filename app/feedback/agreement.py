@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
+
+from app.feedback.share_interval import share_interval
 
 if TYPE_CHECKING:
     from app.store.second_readings import Pair
 
-# Of a normal distribution 95 % lie within so many standard deviations.
-_DEVIATIONS: Final = 1.959964
-
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """A share of ``n``, and the bounds of its 95 % interval; None where there is nothing to have a share of."""
+    """A share of ``n``, None of nothing, and bounds that hold the true one in 95 of 100 cases."""
 
     n: int
     n_of_these: int
@@ -53,18 +51,9 @@ def agreements(pairs: Iterable[Pair]) -> list[Agreement]:
 
 
 def share_of(n_of_these: int, n: int) -> Share:
-    """Return a share with its interval, which is honest for few and for none or all of them, too.
-
-    Wilson's score interval (Wilson 1927, "Probable inference, the law of succession, and statistical inference").
-    """
-    if n == 0:
-        return Share(0, 0, 0.0, 1.0)
-    share, z2 = n_of_these / n, _DEVIATIONS**2
-    middle = (share + z2 / (2 * n)) / (1 + z2 / n)
-    half = _DEVIATIONS / (1 + z2 / n) * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n))
-    # Rounding must not leave out a share that is none or all.
-    low = 0.0 if n_of_these == 0 else middle - half
-    return Share(n, n_of_these, low, 1.0 if n_of_these == n else middle + half)
+    """Return a share with its interval."""
+    low, high = share_interval(n_of_these, n)
+    return Share(n, n_of_these, low, high)
 
 
 def cohens_kappa(said: Sequence[tuple[str, str]]) -> float | None:

@@ -154,6 +154,8 @@ def batches_of(database: Database, reviewer: str | None, *, since_ms: int) -> li
     statement = (
         select(key, func.count(), func.max(columns.received_ms))
         .where(columns.received_ms >= since_ms, columns.accepted_together, columns.taken_back_ms.is_(None))
+        # Keys are erased with texts.
+        .where(columns.idempotency_key.is_not(None))
         .where(columns.reviewer.is_(None) if reviewer is None else columns.reviewer == reviewer)
         .group_by(key)
         .order_by(func.max(columns.received_ms).desc())

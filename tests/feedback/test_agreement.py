@@ -58,9 +58,9 @@ def test_it_does_not_matter_who_is_the_first(said: list[tuple[str, str]]) -> Non
 
 
 @given(st.integers(1, 500).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
-def test_the_interval_is_wilsons(counts: tuple[int, int]) -> None:
+def test_the_interval_is_exact(counts: tuple[int, int]) -> None:
     found = share_of(*counts)
-    expected = binomtest(*counts).proportion_ci(method="wilson")
+    expected = binomtest(*counts).proportion_ci(method="exact")
 
     assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-6)
     assert found.low <= counts[0] / counts[1] <= found.high

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 
     from app.limits.clients import Client
     from app.store.database import Database
+    from app.store.feedback import Judge
 
 FEEDBACK_PATH: Final = "/feedback"
 FEEDBACK_BATCH_PATH: Final = "/feedback/batch"
@@ -104,7 +105,7 @@ def feedback_routes(*, keeps_text: bool, needs_api_key: bool) -> list[DirectRout
 
 
 @dataclass(frozen=True, slots=True)
-class _Caller:
+class Caller:
     """Who gives feedback, and under which key."""
 
     # Of a reviewer's key its owner, whatever the body says.
@@ -114,9 +115,11 @@ class _Caller:
     idempotency_key: str | None
 
     @classmethod
-    def of(cls, scope: Scope) -> _Caller:
+    def of(cls, scope: Scope, *, form_key: str | None = None) -> Caller:
+        """Return who sent a request; ``form_key`` is the idempotency key of a form, which can send no header."""
         client: Client = scope["state"]["client"]
-        return cls(client.name, client.identity if client.role > Role.ANYONE else "", _idempotency_key(scope))
+        key = _idempotency_key(scope) or form_key
+        return cls(client.name, client.identity if client.role > Role.ANYONE else "", key)
 
     def remark(self, content: object, number: int) -> Remark:
         """Return what ``content``, the body or the one of this ``number`` in it, says; raise ``ServiceError`` (422)."""
@@ -157,7 +160,7 @@ async def _give(scope: Scope, receive: Receive, send: Send, *, keeps_text: bool)
     state = scope["state"]
     store_of(state)
     check_content_headers(scope)
-    caller = _Caller.of(scope)
+    caller = Caller.of(scope)
     remark = caller.remark(decode_strict(await read_body(receive)), 0)
     (outcome,) = await _recorded(state, [remark], keeps_text=keeps_text)
     if isinstance(outcome, ServiceError):
@@ -169,7 +172,7 @@ async def _give_batch(scope: Scope, receive: Receive, send: Send, *, keeps_text:
     state = scope["state"]
     store_of(state)
     check_content_headers(scope)
-    caller = _Caller.of(scope)
+    caller = Caller.of(scope)
     body = await read_body(receive)
     # A thousand of them would hold up everything else.
     rows = await asyncio.to_thread(lambda: _rows(validate(decode_strict(body), FeedbackBatch), caller))
@@ -179,7 +182,7 @@ async def _give_batch(scope: Scope, receive: Receive, send: Send, *, keeps_text:
     await send_json(send, json.dumps({"results": results}).encode())
 
 
-def _rows(batch: FeedbackBatch, caller: _Caller) -> list[Remark | ServiceError]:
+def _rows(batch: FeedbackBatch, caller: Caller) -> list[Remark | ServiceError]:
     rows: list[Remark | ServiceError] = []
     for number, content in enumerate(batch.feedback):
         try:
@@ -200,14 +203,19 @@ def _answer(outcome: Recorded | ServiceError) -> dict[str, object]:
     }
 
 
+def judging_rules(state: Mapping[str, Any]) -> Judge:
+    """Return what decides which labels a remark may give: those of the model that serves, and of the prediction."""
+    classifier = current_model(state["registry"]).classifier
+    return partial(judge, serving_labels={head: classifier.labels(head) for head in classifier.heads})
+
+
 async def _recorded(
     state: Mapping[str, Any], remarks: Sequence[Remark], *, keeps_text: bool
 ) -> list[Recorded | ServiceError]:
     """Keep ``remarks``, those of predictions that are not there yet a little later, and return what to answer."""
     from app.store.feedback import record  # noqa: PLC0415 - with the store off, its packages stay away
 
-    store, classifier = store_of(state), current_model(state["registry"]).classifier
-    rules = partial(judge, serving_labels={head: classifier.labels(head) for head in classifier.heads})
+    store, rules = store_of(state), judging_rules(state)
 
     async def keep(some: Sequence[Remark], *, is_last: bool) -> list[Recorded | ServiceError]:
         def work(database: Database) -> list[Recorded | ServiceError]:

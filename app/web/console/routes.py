@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from app.limits.clients import Role
 from app.web.console.page import FIRST_PAGE, PageRequest, page, to_page
 from app.web.console.quality_page import QualityPage
+from app.web.console.review_page import ReviewPage
 from app.web.console.sign_in import SignIn
 from app.web.console.static_files import static_routes
 from app.web.roles import CONSOLE_PATH
@@ -19,12 +20,16 @@ if TYPE_CHECKING:
     from app.limits.local import RateLimiter
 
 
-def console_routes(*, clients: ClientIdentifier, attempts: RateLimiter) -> list[Route]:
-    """Return the routes; ``clients`` finds whose key somebody signs in with, ``attempts`` limits how many are tried."""
+def console_routes(*, clients: ClientIdentifier, attempts: RateLimiter, keeps_text: bool) -> list[Route]:
+    """Return the routes; ``clients`` finds whose key somebody signs in with, ``attempts`` limits how many are tried.
+
+    Without ``keeps_text`` no text is recorded with a judgement.
+    """
     has_admins = bool(clients.with_role(Role.ADMIN))
     return [
         page(CONSOLE_PATH, _first_page),
         *SignIn(clients, attempts).routes(),
+        *ReviewPage(keeps_text=keeps_text).routes(),
         *QualityPage(has_admins=has_admins).routes(),
         *static_routes(),
     ]
