@@ -26,9 +26,10 @@ _EMAIL: Final = (
     r"@([A-Za-z0-9\u0080-\uFFFD]([A-Za-z0-9\u0080-\uFFFD-]*[A-Za-z0-9\u0080-\uFFFD])?\.)+"
     r"[A-Za-z0-9\u0080-\uFFFD]([A-Za-z0-9\u0080-\uFFFD-]*[A-Za-z0-9\u0080-\uFFFD])?$"
 )
-# Neither control characters nor what looks like nothing or turns the direction of the text: of spaces, the usual one only.
+# Neither control characters nor what looks like nothing or turns the direction of the text: of spaces, only the usual.
 _PRINTABLE: Final = (
-    r"^[^\u0000-\u001f\u007f-\u00a0\u00ad\u061c\u1680\u180e\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufeff\ufff9-\ufffb]+$"
+    r"^[^\u0000-\u001f\u007f-\u00a0\u00ad\u061c\u1680\u180e\u2000-\u200f\u2028-\u202f\u205f-\u206f"
+    r"\u3000\ufeff\ufff9-\ufffb]+$"
 )
 _IS_PRINTABLE: Final = re.compile(_PRINTABLE).fullmatch
 
@@ -105,7 +106,9 @@ class Activation(_Request):
 
     version: Annotated[
         str,
-        Field(max_length=MAX_VERSION_CHARACTERS, json_schema_extra={"pattern": f"^{VERSION_PATTERN}$"}, examples=["1.2.0"]),
+        Field(
+            max_length=MAX_VERSION_CHARACTERS, json_schema_extra={"pattern": f"^{VERSION_PATTERN}$"}, examples=["1.2.0"]
+        ),
     ]
 
     @field_validator("version")
