@@ -23,7 +23,7 @@ from app.logging_utils import RequestLog, configure_logging, log_loop_error
 from app.metrics.service_metrics import Metrics
 from app.metrics.shared_values import SharedValues
 from app.models.artifacts import ManifestCheck, trust_any_manifest
-from app.serving.admission import TICKET_UNITS, WAITING_BATCH_UNITS, Admission
+from app.serving.admission import TICKET_UNITS, WAITING_BATCH_UNITS, WAITING_EXPLANATION_UNITS, Admission
 from app.serving.joint_prediction import JointPrediction
 from app.serving.model_updates import ModelUpdates
 from app.serving.registry import ModelRegistry, ModelState
@@ -31,6 +31,7 @@ from app.web.api import health, metrics, model, review, version
 from app.web.api.classify import BATCH_MAX_BODY_BYTES, BATCH_PATH, CLASSIFY_PATH, classify_routes
 from app.web.api.documentation import complete_openapi
 from app.web.api.documentation_pages import documentation_routes
+from app.web.api.explain import explain_route
 from app.web.api.feedback import FEEDBACK_BATCH_MAX_BODY_BYTES, FEEDBACK_BATCH_PATH, feedback_routes
 from app.web.api.promises import promise_routes
 from app.web.api.tickets import erase_route
@@ -174,6 +175,7 @@ def _lifespan(
                 ),
                 # One at a time: more threads would only slow each other down.
                 "batch_admission": Admission(max_running_units=1, max_waiting_units=WAITING_BATCH_UNITS),
+                "explanation_admission": Admission(max_running_units=1, max_waiting_units=WAITING_EXPLANATION_UNITS),
             }
         finally:
             await limiter.close()
@@ -229,7 +231,8 @@ def _routes(settings: Settings) -> list[APIRoute]:
     ]
     heads = [_head_of(route) for route in others if "GET" in (route.methods or ())]
     feedback = feedback_routes(keeps_text=settings.store_text != "none", needs_api_key=bool(settings.api_keys))
-    return [*classify, *feedback, erase_route, *others, *heads]
+    explain = explain_route(needs_api_key=bool(settings.api_keys))
+    return [*classify, explain, *feedback, erase_route, *others, *heads]
 
 
 def _head_of(route: APIRoute) -> APIRoute:

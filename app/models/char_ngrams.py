@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from itertools import count
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,6 +15,14 @@ from app.models.word_index import Found
 # About 5 MB. What comes after that is computed each time, so that memory stays bounded whatever is sent.
 _MAX_REMEMBERED_WORDS = 20_000
 _FEATURE = np.dtype(np.int32)
+
+
+class Place(NamedTuple):
+    """An n-gram of a word, and where it begins in the word as it is padded."""
+
+    feature: int
+    term: str
+    start: int
 
 
 class CharNGrams:
@@ -34,6 +43,10 @@ class CharNGrams:
         n_features = np.fromiter(map(len, of_words), np.int64, len(of_words)) // _FEATURE.itemsize
         return np.arange(len(words)).repeat(n_features), np.frombuffer(b"".join(of_words), _FEATURE)
 
+    def places(self, word: str, features: Container[int]) -> list[Place]:
+        """Return which of ``features`` are n-grams of ``word``, each as often as it is there."""
+        return self._of_word.places(word, features)
+
 
 class _FeaturesOfWords(dict[bytes, bytes]):
     """For each word the numbers of its features, as the bytes of an array: joined, they are that of many words."""
@@ -51,3 +64,14 @@ class _FeaturesOfWords(dict[bytes, bytes]):
         if len(word) <= MAX_WORD_CHARACTERS and len(self) < _MAX_REMEMBERED_WORDS:
             self[encoded] = of_word
         return of_word
+
+    def places(self, word: str, features: Container[int]) -> list[Place]:
+        known, padded, places = self._features.get, f" {word} ", []
+        for n in range(self._block.smallest, self._block.largest + 1):
+            grams = [padded[start : start + n] for start in range(len(padded) - n + 1)]
+            places += [
+                Place(feature, grams[start], start)
+                for start, feature in enumerate(map(known, grams))
+                if feature in features and feature is not None
+            ]
+        return places

@@ -16,10 +16,13 @@ from numpy.typing import NDArray
 
 from app.models.artifacts import ArtifactError, ManifestCheck, read_verified, trust_any_manifest, verify
 from app.models.decisions import Decision
+from app.models.explaining import Asked, HeadAnswer, explain_heads, least_unseen_idf
+from app.models.explanation import Explanation
 from app.models.model_data import Head, ModelData, from_files
 from app.models.reference import Reference, read_reference
 from app.models.scorer import Scorer, Scores, softmax
 from app.models.self_test import SELF_TEST_NAME, check_self_test
+from app.models.written_words import WrittenWords
 
 METADATA_NAME = "model_metadata.json"
 # The entry of the metadata that says of each head how often its ``auto`` is right, null for none that is promised.
@@ -85,6 +88,7 @@ class TicketClassifier:
         self.heads = tuple(head.name for head in model.heads)
         self._heads = model.heads
         self._scorer = Scorer(model)
+        self._unseen_idf = least_unseen_idf(metadata)
         ends = np.cumsum([len(head.labels) for head in model.heads])
         self._columns = [slice(end - len(head.labels), end) for head, end in zip(model.heads, ends, strict=True)]
 
@@ -92,8 +96,8 @@ class TicketClassifier:
     def load(cls, directory: str | Path, check_manifest: ManifestCheck = trust_any_manifest) -> Self:
         """Verify every file that is in ``directory``, load the model, and let it pass its own test.
 
-        Raise ``ArtifactError`` when ``check_manifest`` refuses the manifest, when a file is altered or one that is needed
-        is missing, or when this machine computes other answers than the one that trained. What is for people and
+        Raise ``ArtifactError`` when ``check_manifest`` refuses the manifest, when a file is altered or one is missing
+        that is needed, or when this machine computes other answers than the one that trained. What is for people and
         notebooks (report, lists, joblib files) may be left out.
         """
         directory = Path(directory)
@@ -133,6 +137,30 @@ class TicketClassifier:
             for head, columns in zip(self._heads, self._columns, strict=True)
         }
         return Prediction(heads, scores.n_words[0], scores.n_unknown_words[0])
+
+    def explain(
+        self, title: str, description: str = "", *, limit: int = 50, versus: str | None = None, with_flips: bool = True
+    ) -> Explanation:
+        """Say why one ticket gets the answers that ``predict`` gives, to the same bits.
+
+        At most ``limit`` terms of a head are listed; ``versus`` is the one label to be compared with the answer, if it
+        is not all of them. ``with_flips``: whether to look for words that would change the answer, which takes up to 50
+        scorings. Raise ``TypeError`` for what is no string, and ``ValueError`` when no head has the label ``versus``.
+        """
+        _check_text("title", title)
+        _check_text("description", description)
+        if versus is not None and not any(versus in head.labels for head in self._heads):
+            raise ValueError(f"versus is {versus!r}, which no head has: {', '.join(self.heads)}")
+        ticket = self._scorer.take_apart(title, description)
+        (prediction,) = self._predictions(ticket.scores)
+        answers = [
+            HeadAnswer(head, columns, prediction.heads[head.name])
+            for head, columns in zip(self._heads, self._columns, strict=True)
+        ]
+        asked = Asked(limit, versus, with_flips, self._unseen_idf)
+        return Explanation(
+            self.version, explain_heads(ticket, WrittenWords(title, description), answers, self._scorer, asked)
+        )
 
     def predict_batch(self, titles: Sequence[str], descriptions: Sequence[str]) -> list[Prediction]:
         """Predict tickets in order; the same answers as ``predict`` gives one by one.

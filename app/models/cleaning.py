@@ -9,12 +9,13 @@ from __future__ import annotations
 import html
 import re
 import unicodedata
+from collections.abc import Sequence
 
 _INVISIBLE_START = re.compile(r"<!--|<(?:style|script)\b", re.IGNORECASE)
 _INVISIBLE_END = {"<!--": re.compile("-->")} | {
     f"<{name}": re.compile(rf"</{name}\s*>", re.IGNORECASE) for name in ("style", "script")
 }
-_TAG = re.compile(r"</?[a-zA-Z][^<>]*>|<![^<>]*>")
+TAG = re.compile(r"</?[a-zA-Z][^<>]*>|<![^<>]*>")
 # Where a mail client puts the earlier mail or a signature; everything from there on is no part of the ticket.
 _END_OF_TICKET = re.compile(
     r"(?:on\b.{0,200}\bwrote:|am\b.{0,200}\bschrieb\b.{0,80}:|le\b.{0,200}\ba écrit\s?:|el\b.{0,200}\bescribió:"
@@ -28,8 +29,12 @@ _FIRST_CHARACTERS = frozenset("-—_oOaAlLeEfFsS\u017fgGvV")
 # Normalisation sorts a run of combining marks by insertion, so a run of n costs n * n. The limit of 30 is that of the
 # Stream-Safe Text Format, UAX #15 section 13. Marks are neither word characters nor space; nor are runs of dashes,
 # which mean nothing more when they are longer.
-_LONG_RUN = re.compile(r"([^\w\s]{30})[^\w\s]+")
+LONG_RUN = re.compile(r"([^\w\s]{30})[^\w\s]+")
 _PIECE_CHARACTERS = 1000
+
+
+# Half of all writers leave apostrophes out: "can't" and "cant" are one word, and "can" is another.
+APOSTROPHES = ("'", "\u2019")
 
 
 def clean(text: str) -> str:
@@ -37,20 +42,15 @@ def clean(text: str) -> str:
 
     Text that is nothing but markup, quotes or a signature is kept: somebody may have meant it.
     """
-    if not text.isascii():
-        text = _normalised(text)
-    if "<" in text and ">" in text:
-        text = _without_markup(text)
-    if "&" in text:
-        text = html.unescape(text)
-    if "\n" in text:
-        text = _without_quotes_and_signature(text)
-    # Half of all writers leave apostrophes out: "can't" and "cant" are one word, and "can" is another.
-    return text.lower().replace("'", "").replace("\u2019", "")
+    for step in STEPS:
+        text = step(text)
+    return text
 
 
-def _normalised(text: str) -> str:
-    composable = _LONG_RUN.sub(r"\1", text)
+def composed(text: str) -> str:
+    if text.isascii():
+        return text
+    composable = LONG_RUN.sub(r"\1", text)
     if unicodedata.is_normalized("NFKC", composable):
         return composable
     # One character can become eighteen; text made of such characters is no ticket, and must not cost eighteen times.
@@ -61,13 +61,49 @@ def _normalised(text: str) -> str:
     return unicodedata.normalize("NFKC", composable)
 
 
-def _without_markup(text: str) -> str:
-    stripped = _TAG.sub(" ", _without_invisible_elements(text))
+def without_markup(text: str) -> str:
+    if "<" not in text or ">" not in text:
+        return text
+    invisible = invisible_elements(text)
+    stripped = TAG.sub(" ", _with_spaces_for(invisible, text) if invisible else text)
     return stripped if stripped.strip() else text
 
 
-def _without_invisible_elements(text: str) -> str:
-    kept, position = [], 0
+def without_entities(text: str) -> str:
+    return html.unescape(text) if "&" in text else text
+
+
+def without_quotes_and_signature(text: str) -> str:
+    if "\n" not in text:
+        return text
+    lines = text.splitlines()
+    stripped = "\n".join([lines[i] for i in lines_of_ticket(lines)])
+    return stripped if stripped.strip() else text
+
+
+def in_lower_case(text: str) -> str:
+    return text.lower()
+
+
+def without_apostrophes(text: str) -> str:
+    for apostrophe in APOSTROPHES:
+        text = text.replace(apostrophe, "")
+    return text
+
+
+STEPS = (
+    composed,
+    without_markup,
+    without_entities,
+    without_quotes_and_signature,
+    in_lower_case,
+    without_apostrophes,
+)
+
+
+def invisible_elements(text: str) -> list[tuple[int, int]]:
+    """Return from where to where comments, styles and scripts reach that are closed."""
+    elements, position = [], 0
     never_closed: set[str] = set()
     for start in _INVISIBLE_START.finditer(text):
         kind = start.group().lower()
@@ -77,18 +113,24 @@ def _without_invisible_elements(text: str) -> str:
         if end is None:
             never_closed.add(kind)
             continue
-        kept.append(text[position : start.start()])
         position = end.end()
-    return " ".join([*kept, text[position:]]) if kept else text
+        elements.append((start.start(), position))
+    return elements
 
 
-def _without_quotes_and_signature(text: str) -> str:
+def _with_spaces_for(elements: Sequence[tuple[int, int]], text: str) -> str:
+    ends = [0, *(end for _, end in elements)]
+    starts = [*(start for start, _ in elements), len(text)]
+    return " ".join([text[end:start] for end, start in zip(ends, starts, strict=True)])
+
+
+def lines_of_ticket(lines: Sequence[str]) -> list[int]:
+    """Return which lines are neither quoted nor come after the beginning of an earlier mail or a signature."""
     kept = []
-    for line in text.splitlines():
+    for number, line in enumerate(lines):
         bare = line.strip()
         if bare[:1] in _FIRST_CHARACTERS and _END_OF_TICKET.fullmatch(bare):
             break
         if not bare.startswith((">", "|")):
-            kept.append(line)
-    stripped = "\n".join(kept)
-    return stripped if stripped.strip() else text
+            kept.append(number)
+    return kept

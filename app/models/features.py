@@ -24,10 +24,10 @@ TEXT_FORMAT = 1
 
 # A longer run of word characters is no word: a key, a hash, an attack. Its beginning says enough.
 MAX_WORD_CHARACTERS = 40
-_WORD = re.compile(r"\w+")
+WORD = re.compile(r"\w+")
 _ASCII = frozenset(map(chr, range(128)))
 # Bytes of UTF-8: what is no word character in ASCII becomes a space, the rest of Unicode stays as it is.
-_ONLY_WORDS = bytes(ord(" ") if chr(code) in _ASCII and not _WORD.match(chr(code)) else code for code in range(256))
+_ONLY_WORDS = bytes(ord(" ") if chr(code) in _ASCII and not WORD.match(chr(code)) else code for code in range(256))
 _MAX_KINDS_OF_PUNCTUATION = 16
 
 
@@ -86,9 +86,9 @@ def spaced_words(text: str) -> bytes:
 
 def _without_foreign_punctuation(text: str) -> str:
     """Return ``text`` with spaces for what is neither ASCII nor a word character."""
-    punctuation = [character for character in set(text) - _ASCII if not _WORD.match(character)]
+    punctuation = [character for character in set(text) - _ASCII if not WORD.match(character)]
     if len(punctuation) > _MAX_KINDS_OF_PUNCTUATION:
-        return " ".join(_WORD.findall(text))
+        return " ".join(WORD.findall(text))
     for character in punctuation:
         text = text.replace(character, " ")
     return text
@@ -119,4 +119,4 @@ def char_ngrams(word: str, smallest: int, largest: int) -> list[str]:
 
 
 def _cut(text: str) -> list[str]:
-    return [word[:MAX_WORD_CHARACTERS] for word in _WORD.findall(clean(text))]
+    return [word[:MAX_WORD_CHARACTERS] for word in WORD.findall(clean(text))]

@@ -4,28 +4,23 @@ For the block b of a ticket with the counts c, the features are ``x = tf(c) * id
 with ``tf(c) = 1 + ln c`` or ``c``; the logits are the bias plus the sum of all features times their coefficients.
 ``ModelData.weights`` has ``idf * coefficient`` already, so that one gather and one product remain.
 
-A batch is one sequence of words. Only cutting and numbering them is work for each word; everything after that is done
-for all tickets at once, and a single ticket is a batch of one. Sums run over one ticket in the order of its features,
-so that its logits have the same bits in any batch.
+Sums run over one ticket in the order of its features, so that its logits have the same bits in any batch. Which
+features a ticket has is left to ``app.models.lookup``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import accumulate, repeat
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from app.models.char_ngrams import CharNGrams
-from app.models.features import MAX_WORD_CHARACTERS, spaced_words
+from app.models.lookup import LookedUp, Lookup, Occurrences, ticket_of
 from app.models.model_data import ModelData
-from app.models.word_index import END_OF_TICKET, FIRST_WORD, UNKNOWN, WordNGrams, number_words
+from app.models.word_index import END_OF_TICKET
 
-# Bytes that stand after fields as words of their own; cutting turns control characters of a ticket into spaces.
-_AFTER_TITLE, _AFTER_TICKET = b"\x01", b"\x02"
-_END_OF_TITLE = -1
 _COUNTS_IN_TABLE = 1024
 _NOTHING = np.empty(0, dtype=np.int64)
 _FROM_THE_START = np.zeros(1, dtype=np.int64)
@@ -46,6 +41,39 @@ class Scores(NamedTuple):
         ]
 
 
+class _Counted(NamedTuple):
+    """The features of each ticket, each once and in ascending order, and how often it has them."""
+
+    features: NDArray[np.int64]
+    ticket_of: NDArray[np.int64]
+    counts: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TicketTerms:
+    """One ticket taken apart: ``features`` ``(n,)`` in ascending order, how often it has each, and what each adds.
+
+    ``contributions`` are ``(n_outputs, n)``. ``occurrences`` are all of them, in no order; ``order`` is that of their
+    features, so that those of one feature follow each other.
+    """
+
+    scores: Scores
+    features: NDArray[np.int64]
+    counts: NDArray[np.int64]
+    contributions: NDArray[np.float64]
+    occurrences: list[Occurrences]
+    order: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TermWeights:
+    """What some features ``(n,)`` weigh before any norm: their blocks, their idf, and ``(n, n_outputs)`` weights."""
+
+    blocks: NDArray[np.int8]
+    idf: NDArray[np.float64]
+    weights: NDArray[np.float32]
+
+
 class Scorer:
     """Immutable to its callers, and safe to share between threads."""
 
@@ -55,53 +83,22 @@ class Scorer:
         self._sublinear_tf = model.features.sublinear_tf
         self._bias = np.array([bias for head in model.heads for bias in head.bias], dtype=np.float64)[:, np.newaxis]
         # The entry of zero is never asked for.
-        self._tf = self._tf_of(np.arange(_COUNTS_IN_TABLE).clip(min=1))
+        self._tf = self.tf_of(np.arange(_COUNTS_IN_TABLE).clip(min=1))
         sizes = [len(terms) for terms in model.terms]
         self._n_blocks = len(sizes)
         self._block_of = np.arange(self._n_blocks, dtype=np.int8).repeat(sizes)
         self._feature_bits = len(model.idf).bit_length()
         self._feature_mask = (1 << self._feature_bits) - 1
-        starts = accumulate(sizes, initial=0)
-        blocks = list(zip(model.features.blocks, model.terms, starts, strict=False))
-        numbers = number_words(terms for block, terms, _ in blocks if block.kind != "char")
-        self._of_words, self._of_titles = (
-            [
-                WordNGrams(terms, numbers, block, first_feature=start)
-                for block, terms, start in blocks
-                if block.kind == kind
-            ]
-            for kind in ("word", "title")
-        )
-        self._of_characters = [
-            CharNGrams(terms, block, first_feature=start, separators=(_AFTER_TITLE, _AFTER_TICKET))
-            for block, terms, start in blocks
-            if block.kind == "char"
-        ]
-        self._is_unknown = np.ones(FIRST_WORD + len(numbers), dtype=np.bool_)
-        self._is_unknown[END_OF_TICKET] = False
-        for ngrams in self._of_words:
-            self._is_unknown &= ~ngrams.has
-        self._numbers = {word.encode(): number for word, number in numbers.items()}
-        self._numbers |= {_AFTER_TITLE: _END_OF_TITLE, _AFTER_TICKET: END_OF_TICKET}
-
-        # Where no block asks where the title ends, nothing has to mark it.
-        self._after_title = b" %b " % _AFTER_TITLE if self._of_titles else b" "
-        self._after_ticket = b" %b " % _AFTER_TICKET
+        self.lookup = Lookup(model)
 
     def score(self, titles: Sequence[str], descriptions: Sequence[str]) -> Scores:
         n_tickets = len(titles)
         if n_tickets == 0:
             return Scores(np.empty((0, len(self._bias))), [], [])
-        after_title, after_ticket = self._after_title, self._after_ticket
-        texts = [
-            b"".join((spaced_words(title), after_title, spaced_words(description), after_ticket))
-            for title, description in zip(titles, descriptions, strict=True)
-        ]
-        words = b"".join(texts).split()
-        everything = self._numbered(words)
-        sequence = everything[everything != _END_OF_TITLE] if self._of_titles else everything
-        cells = self._cells(words, everything, sequence, n_tickets)
-        unknown = self._is_unknown.take(sequence)
+        found = self.lookup.find(titles, descriptions)
+        cells = self._cells(found, n_tickets)
+        cells.sort()
+        sequence, unknown = found.sequence, self.lookup.is_unknown(found.sequence)
         if n_tickets == 1:
             return Scores(self._logits(cells, 1), [len(sequence) - 1], [int(np.count_nonzero(unknown))])
         ends = (sequence == END_OF_TICKET).nonzero()[0]
@@ -112,88 +109,102 @@ class Scorer:
             n_unknown_words=np.add.reduceat(unknown, starts, dtype=np.int64).tolist(),
         )
 
-    def _numbered(self, words: list[bytes]) -> NDArray[np.int64]:
-        """Return the number of each word, or which other thing it is."""
-        numbers = self._numbers
-        sequence = np.fromiter(map(numbers.get, words, repeat(UNKNOWN)), np.int64, len(words))
-        for place in (sequence == UNKNOWN).nonzero()[0].tolist():
-            if len(words[place]) > MAX_WORD_CHARACTERS:
-                beginning = words[place].decode()[:MAX_WORD_CHARACTERS].encode()
-                sequence[place] = numbers.get(beginning, UNKNOWN)
-        return sequence
+    def take_apart(self, title: str, description: str) -> TicketTerms:
+        """Return the scores of one ticket, with the bits of ``score``, and what each of its terms adds to them."""
+        found = self.lookup.find((title,), (description,))
+        cells = self._cells(found, 1)
+        # Sorting numbers is quicker than finding their order, and so their places go along with them.
+        place_bits = len(cells).bit_length()
+        cells <<= place_bits
+        cells |= np.arange(len(cells))
+        cells.sort()
+        order = cells & ((1 << place_bits) - 1)
+        cells >>= place_bits
+        n_unknown = int(np.count_nonzero(self.lookup.is_unknown(found.sequence)))
+        counted, contributions = _Counted(_NOTHING, _NOTHING, _NOTHING), np.empty((len(self._bias), 0))
+        if len(cells):
+            counted = self._counted(cells, 1)
+            contributions = self._contributions(counted, n_occurrences=len(cells))
+        return TicketTerms(
+            scores=Scores(self._summed(counted, contributions, 1), [len(found.sequence) - 1], [n_unknown]),
+            features=counted.features,
+            counts=counted.counts,
+            contributions=contributions,
+            occurrences=self.lookup.occurrences(found),
+            order=order,
+        )
 
-    def _cells(
-        self, words: list[bytes], everything: NDArray[np.int64], sequence: NDArray[np.int64], n_tickets: int
-    ) -> NDArray[np.int64]:
-        """Return ticket and feature of each occurrence as one number, in ascending order."""
-        lookups = [(sequence, [found for ngrams in self._of_words for found in ngrams.find(sequence)])]
-        if self._of_titles:
-            titles = _only_titles(everything)
-            lookups.append((titles, [found for ngrams in self._of_titles for found in ngrams.find(titles)]))
-        if self._of_characters:
-            lookups.append((everything, [ngrams.find(words) for ngrams in self._of_characters]))
+    def idf_of(self, features: NDArray[np.int64]) -> NDArray[np.float64]:
+        return self._idf.take(features)
+
+    def weights_of(self, features: NDArray[np.int64]) -> TermWeights:
+        """Return what ``features`` weigh in a ticket that has each of them once."""
+        return TermWeights(
+            self._block_of.take(features), self._idf.take(features), self._weights.take(features, axis=0)
+        )
+
+    @property
+    def bias(self) -> NDArray[np.float64]:
+        """Return the logits of a ticket without any term ``(n_outputs,)``."""
+        return self._bias[:, 0]
+
+    def tf_of(self, counts: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return how much a term weighs more that a ticket has ``counts`` times; none of them is zero."""
+        tf: NDArray[np.float64] = 1.0 + np.log(counts) if self._sublinear_tf else counts.astype(np.float64)
+        return tf
+
+    def _cells(self, found: LookedUp, n_tickets: int) -> NDArray[np.int64]:
+        """Return ticket and feature of each occurrence as one number."""
         parts: list[NDArray[np.integer[Any]]]
         if n_tickets == 1:
-            parts = [features for _, of_blocks in lookups for _, features in of_blocks]
+            parts = [features for _, of_blocks in found.by_sequence for _, features in of_blocks]
         else:
             parts = []
-            for looked_up, of_blocks in lookups:
-                ticket_bits = _ticket_of(looked_up) << self._feature_bits
+            for looked_up, of_blocks in found.by_sequence:
+                ticket_bits = ticket_of(looked_up) << self._feature_bits
                 parts += [ticket_bits.take(places) | features for places, features in of_blocks]
-        cells = np.concatenate(parts or [_NOTHING], dtype=np.int64)
-        cells.sort()
-        return cells
+        return np.concatenate(parts or [_NOTHING], dtype=np.int64)
 
     def _logits(self, cells: NDArray[np.int64], n_tickets: int) -> NDArray[np.float64]:
         if not len(cells):
             return np.ascontiguousarray(np.repeat(self._bias, n_tickets, axis=1).T)
-        n_occurrences = len(cells)
+        counted = self._counted(cells, n_tickets)
+        return self._summed(counted, self._contributions(counted, n_occurrences=len(cells)), n_tickets)
+
+    def _counted(self, cells: NDArray[np.int64], n_tickets: int) -> _Counted:
         firsts, counts = _runs(cells)
         cells = cells.take(firsts)
         if n_tickets == 1:
-            features, ticket_of = cells, np.zeros(len(cells), dtype=np.int64)
-        else:
-            features, ticket_of = cells & self._feature_mask, cells >> self._feature_bits
+            return _Counted(cells, np.zeros(len(cells), dtype=np.int64), counts)
+        return _Counted(cells & self._feature_mask, cells >> self._feature_bits, counts)
+
+    def _contributions(self, counted: _Counted, *, n_occurrences: int) -> NDArray[np.float64]:
+        """Return what each feature of each ticket adds to the logits, ``(n_outputs, n)``."""
+        features = counted.features
         # No count is larger than the number of occurrences, and a table is quicker than a logarithm.
-        tf = self._tf.take(counts) if n_occurrences < len(self._tf) else self._tf_of(counts)
-        scale = tf / self._norms(tf * self._idf.take(features), features, ticket_of)
-        contributions = np.empty((len(self._bias), len(cells)))
+        tf = self._tf.take(counted.counts) if n_occurrences < len(self._tf) else self.tf_of(counted.counts)
+        scale = tf / self._norms(tf * self._idf.take(features), counted)
+        contributions = np.empty((len(self._bias), len(features)))
         np.multiply(self._weights.take(features, axis=0).T, scale, out=contributions)
+        return contributions
+
+    def _summed(self, counted: _Counted, contributions: NDArray[np.float64], n_tickets: int) -> NDArray[np.float64]:
         if n_tickets == 1:
-            return (self._bias + np.add.reduceat(contributions, _FROM_THE_START, axis=1)).T
-        starts, _ = _runs(ticket_of)
+            sums = np.add.reduceat(contributions, _FROM_THE_START, axis=1) if len(counted.features) else 0.0
+            return (self._bias + sums).T
+        starts, _ = _runs(counted.ticket_of)
         logits = np.repeat(self._bias, n_tickets, axis=1)
-        logits[:, ticket_of.take(starts)] += np.add.reduceat(contributions, starts, axis=1)
+        logits[:, counted.ticket_of.take(starts)] += np.add.reduceat(contributions, starts, axis=1)
         # Row by row, so that sums over a row have the same bits whatever the number of rows.
         return np.ascontiguousarray(logits.T)
 
-    def _tf_of(self, counts: NDArray[np.int64]) -> NDArray[np.float64]:
-        tf: NDArray[np.float64] = 1.0 + np.log(counts) if self._sublinear_tf else counts.astype(np.float64)
-        return tf
-
-    def _norms(
-        self, x: NDArray[np.float64], features: NDArray[np.int64], ticket_of: NDArray[np.int64]
-    ) -> NDArray[np.float64]:
+    def _norms(self, x: NDArray[np.float64], counted: _Counted) -> NDArray[np.float64]:
         """Return for each feature the Euclidean norm of the block of the ticket that it is in."""
-        part_of = ticket_of
+        part_of = counted.ticket_of
         if self._n_blocks > 1:
-            part_of = ticket_of * self._n_blocks + self._block_of.take(features)
+            part_of = part_of * self._n_blocks + self._block_of.take(counted.features)
         norms: NDArray[np.float64] = np.sqrt(np.bincount(part_of, weights=x * x)).take(part_of)
         return norms
-
-
-def _ticket_of(sequence: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return for each place how many tickets ended before it."""
-    is_end = sequence == END_OF_TICKET
-    ticket_of: NDArray[np.int64] = is_end.cumsum() - is_end
-    return ticket_of
-
-
-def _only_titles(everything: NDArray[np.int64]) -> NDArray[np.int64]:
-    is_end = everything == END_OF_TICKET
-    title_has_ended = (everything == _END_OF_TITLE).cumsum() > _ticket_of(everything)
-    titles: NDArray[np.int64] = everything[is_end | ~title_has_ended]
-    return titles
 
 
 def _runs(ascending: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -51,6 +51,8 @@ class WordNGrams:
     def __init__(self, terms: Sequence[str], numbers: dict[str, int], block: BlockSpec, *, first_feature: int) -> None:
         self._n_numbers = np.int64(FIRST_WORD + len(numbers))
         self._smallest = block.smallest
+        # How many words the n-grams have that ``find`` returns, in its order.
+        self.lengths = range(block.smallest, block.largest + 1)
         words = np.concatenate(
             [np.fromiter(map(numbers.get, some, repeat(UNKNOWN)), np.int64, len(some)) for some in _words_in(terms)]
         )
@@ -84,7 +86,10 @@ class WordNGrams:
         return has
 
     def find(self, sequence: NDArray[np.int64]) -> list[Found]:
-        """Look ``sequence`` up, which is the words of tickets by number, each ticket followed by ``END_OF_TICKET``."""
+        """Look ``sequence`` up, which is the words of tickets by number, each ticket followed by ``END_OF_TICKET``.
+
+        Return what is found of each of ``lengths``.
+        """
         found = []
         if self._smallest == 1:
             features = self._unigrams.take(sequence)

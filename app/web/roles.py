@@ -45,6 +45,7 @@ LEAST_ROLES: Final[Mapping[str, Role]] = MappingProxyType(
         "/console/review-take-all-back": Role.REVIEWER,
         "/classify": Role.CALLER,
         "/classify/batch": Role.CALLER,
+        "/explain": Role.CALLER,
         "/feedback": Role.CALLER,
         "/feedback/batch": Role.CALLER,
         "/feedback/{feedback_id}": Role.CALLER,

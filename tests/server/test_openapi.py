@@ -22,6 +22,12 @@ include-name = "POST /feedback"
 
 [operations.checks]
 positive_data_acceptance.expected-statuses = ["2xx", "404", "422"]
+
+[[operations]]
+include-name = "POST /explain"
+
+[operations.checks]
+positive_data_acceptance.expected-statuses = ["2xx", "422"]
 """
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -12,15 +11,15 @@ from pydantic import ConfigDict, Field, create_model
 from app.errors import INVALID_API_KEY, MODEL_NOT_LOADED, OVERLOADED, ServiceError
 from app.models.schemas import BatchClassification, Classification, Ticket
 from app.models.withdrawal import withdraw
-from app.serving.admission import LEAST_BATCH_BYTES
 from app.store.ids import new_id
 from app.web.api.classification_json import prediction_members, text_members
 from app.web.api.direct_route import DirectRoute, send_json
 from app.web.api.documentation import LIMITED_ERRORS
 from app.web.api.json_body import JSON_BODY_ERRORS, check_content_headers, decode_strict, read_body, validate
+from app.web.api.working_thread import in_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from pydantic import BaseModel
     from starlette.types import Receive, Scope, Send
@@ -85,7 +84,7 @@ async def _classify(scope: Scope, receive: Receive, send: Send) -> None:
     check_content_headers(scope)
     body = await read_body(receive)
     if len(body) > _INLINE_BYTES:
-        content = await _in_thread(state, len(body), lambda: _classified(body, model, state))
+        content = await in_thread(state["batch_admission"], len(body), lambda: _classified(body, model, state))
     else:
         admission: Admission = state["ticket_admission"]
         units = await admission.enter(len(body))
@@ -109,18 +108,8 @@ async def _classify_batch(scope: Scope, receive: Receive, send: Send, *, batch_m
         batch: Any = validate(decode_strict(body), batch_model)
         return f'{{"results":[{",".join(_answers(model, batch.tickets, state))}]}}'
 
-    content = await _in_thread(state, len(body), classified)
+    content = await in_thread(state["batch_admission"], len(body), classified)
     await send_json(send, content.encode())
-
-
-async def _in_thread(state: Mapping[str, Any], n_bytes: int, work: Callable[[], str]) -> str:
-    """Do what takes too long for the event loop; one piece at a time, since threads share one interpreter."""
-    admission: Admission = state["batch_admission"]
-    units = await admission.enter(max(n_bytes, LEAST_BATCH_BYTES))
-    # A thread works on when its request is cancelled, and holds its place as long.
-    working = asyncio.create_task(asyncio.to_thread(work))
-    working.add_done_callback(lambda _: admission.leave(units))
-    return await asyncio.shield(working)
 
 
 async def _classified_jointly(body: bytes, model: LoadedModel, state: Mapping[str, Any]) -> str:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Parameters = TypeVar("Parameters", bound=BaseModel)
 
-_DETAIL: Final = "The query is not what this path takes."
+QUERY_DETAIL: Final = "The query is not what this path takes."
 _QUERY: Final = "(query)"
 _UNKNOWN: Final = FieldError("(unknown parameter)", "is not a parameter of this path")
 _MAX_PARAMETERS: Final = 100
@@ -59,4 +59,4 @@ def _values(query: bytes, known: Collection[str]) -> dict[str, str]:
 
 
 def _refused(errors: Sequence[FieldError]) -> ServiceError:
-    return ServiceError(VALIDATION_FAILED, _DETAIL, errors=errors)
+    return ServiceError(VALIDATION_FAILED, QUERY_DETAIL, errors=errors)
