@@ -27,6 +27,7 @@ from app.serving.admission import TICKET_UNITS, WAITING_BATCH_UNITS, WAITING_EXP
 from app.serving.joint_prediction import JointPrediction
 from app.serving.model_updates import ModelUpdates
 from app.serving.registry import ModelRegistry, ModelState
+from app.serving.version_summary import VersionShelf
 from app.web.api import health, metrics, model, review, version
 from app.web.api.classify import BATCH_MAX_BODY_BYTES, BATCH_PATH, CLASSIFY_PATH, classify_routes
 from app.web.api.documentation import complete_openapi
@@ -162,6 +163,7 @@ def _lifespan(
             yield {
                 "registry": registry,
                 "model_updates": updates,
+                "versions": VersionShelf(Path(settings.models_base_dir), check_manifest=check_manifest),
                 "metrics": app_metrics,
                 "store": store,
                 "sessions": Sessions(session_memory(store, directory), clients.with_role(Role.REVIEWER)),

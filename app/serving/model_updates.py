@@ -69,6 +69,10 @@ class ModelUpdates:
         """Do ``ModelRegistry.reload_everywhere`` when it is its turn."""
         return await self._run(self._registry.reload_everywhere)
 
+    async def follow(self) -> None:
+        """Do ``ModelRegistry.follow`` now, without waiting for the next look at the directory."""
+        await self._run(self._registry.follow)
+
     async def _run(self, change: Callable[[], Result]) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._in_turn, change)
 

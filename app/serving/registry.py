@@ -106,6 +106,15 @@ class ModelRegistry:
     def current(self) -> LoadedModel | None:
         return self.state.model
 
+    @property
+    def told_state(self) -> ModelState:
+        """Return the state as callers may be told it: where the models directory is stays out of it."""
+        return replace(self.state, reason=self._without_place(self.state.reason))
+
+    @property
+    def pinned(self) -> VersionName | None:
+        return self._directory.pinned
+
     def available_versions(self) -> list[str]:
         """Return the versions in the models directory, highest first, verified or not. Reads the disk."""
         return [str(version) for version in self._directory.versions(warn=False)]
@@ -238,8 +247,11 @@ class ModelRegistry:
 
     def _refusal(self, reason: str) -> ServiceError:
         self._on_reload("refused")
+        return ServiceError(MODEL_REFUSED, self._without_place(reason))
+
+    def _without_place(self, reason: str) -> str:
         # Where the models directory is on this machine is nobody else's business.
-        return ServiceError(MODEL_REFUSED, reason.replace(f"{self._directory.path}/", ""))
+        return reason.replace(f"{self._directory.path}/", "")
 
     def _count_swap(self, before: LoadedModel | None) -> None:
         now = self.current

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import pytest
@@ -45,15 +46,15 @@ def version_files() -> dict[str, bytes]:
     }
 
 
-WriteVersion = Callable[[Path, str], None]
+WriteVersion = Callable[..., None]
 
 
 @pytest.fixture(scope="session")
 def write_version_of_project(version_files: dict[str, bytes]) -> WriteVersion:
-    """Write the version that comes with the project, under any number."""
+    """Write the version that comes with the project, under any number, and with other files if they are given."""
 
-    def write(models_dir: Path, version: str) -> None:
-        files = dict(version_files)
+    def write(models_dir: Path, version: str, others: Mapping[str, bytes] = MappingProxyType({})) -> None:
+        files = {**version_files, **others}
         files[METADATA_NAME] = files[METADATA_NAME].replace(b'"version": "1.0.0"', f'"version": "{version}"'.encode())
         write_version(models_dir / f"v{version}", files)
 

@@ -44,9 +44,9 @@ class Console:
         return [str(answer.raise_for_status().json()["prediction_id"]) for answer in answers]
 
 
-def sign_in(page: Page, key: str) -> None:
-    """Sign in by the form, as people do, and wait for the page that comes next."""
-    page.goto("/console/sign-in")
+def sign_in(page: Page, key: str, *, to: str = "review") -> None:
+    """Sign in by the form, as people do who asked for the page ``to``, and wait for that."""
+    page.goto(f"/console/sign-in?next={to}")
     page.get_by_label("Key").fill(key)
     page.get_by_role("button", name="Sign in").click()
-    page.wait_for_url(lambda url: "sign-in" not in url)
+    page.wait_for_url(f"**/console/{to}")

@@ -44,7 +44,8 @@ class Watch:
     def close(self) -> None:
         """Let the browser tell all that has happened until now, and close its pages."""
         for page in self._context.pages:
-            page.title()
+            # What the page before has said arrives before this one; a page that may run no script answers nothing else.
+            page.goto("about:blank")
         self._context.close()
 
     def _on_request(self, request: Request) -> None:
@@ -58,6 +59,9 @@ class Watch:
 
     def _on_console(self, message: ConsoleMessage) -> None:
         if message.type not in {"error", "warning"}:
+            return
+        if message.location["url"].endswith("/favicon.ico"):
+            # The browser asks for it by itself, for what names no picture, such as JSON and reports.
             return
         failed = _FAILED_RESOURCE.match(message.text)
         if failed is None or int(failed[1]) not in self._expected_statuses:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from app.limits.clients import Role
+from app.web.console.models_page import ModelsPage
 from app.web.console.page import FIRST_PAGE, PageRequest, page, to_page
 from app.web.console.quality_page import QualityPage
 from app.web.console.review_page import ReviewPage
@@ -31,6 +32,7 @@ def console_routes(*, clients: ClientIdentifier, attempts: RateLimiter, keeps_te
         *SignIn(clients, attempts).routes(),
         *ReviewPage(keeps_text=keeps_text).routes(),
         *QualityPage(has_admins=has_admins).routes(),
+        *ModelsPage(has_admins=has_admins).routes(),
         *static_routes(),
     ]
 
