@@ -28,6 +28,7 @@ from app.store.live_counts import (
     count_audits_by_week,
     mondays,
 )
+from app.store.second_readings import Pair, read_pairs
 from app.web.console.quality_charts import decisions_chart, weeks_chart
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ class Figures:
     audits: Sequence[AuditsOfWeek]
     taken: Sequence[TakenFor]
     corrections: Sequence[Correction]
+    readings: Sequence[Pair]
 
     @property
     def versions(self) -> list[str]:
@@ -72,6 +74,8 @@ class Figures:
             [audit for audit in self.audits if audit.model_version == version],
             [one for one in self.taken if one.model_version == version],
             [correction for correction in self.corrections if correction.model_version == version],
+            # Of people, whichever version answered.
+            self.readings,
         )
 
 
@@ -134,6 +138,7 @@ def read_figures(database: Database, *, today: int) -> Figures:
         count_audits_by_week(database, of_mondays),
         count_taken_for(database, since_ms=since_ms, most=MOST_JUDGED),
         latest_corrections(database, since_ms=since_ms, limit=_MOST_CORRECTIONS),
+        read_pairs(database),
     )
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.routing import Route
 
+    from app.feedback.agreement import Agreement
     from app.feedback.keeper import PromiseKeeper, Report
     from app.serving.registry import LoadedModel
     from app.store.corrections import Correction
@@ -50,6 +51,7 @@ class Live:
     promises: Sequence[PromisesOfHead] = ()
     heads: Sequence[LiveHead] = ()
     corrections: Sequence[Correction] = ()
+    agreements: Sequence[Agreement] = ()
     versions: Sequence[str] = ()
     version: str = ""
 
@@ -94,6 +96,7 @@ class QualityPage:
 def _live(request: PageRequest, known: Known) -> Live:
     if known.report is None or known.figures is None:
         return Live()
+    from app.feedback.agreement import agreements  # noqa: PLC0415 - with the first page
     from app.web.console.quality_figures import live_heads  # noqa: PLC0415 - not where there is no store
     from app.web.console.quality_words import promises_in_words  # noqa: PLC0415 - with the first page
 
@@ -107,6 +110,7 @@ def _live(request: PageRequest, known: Known) -> Live:
         promises=promises_in_words(known.report, acts=keeper is not None and keeper.acts),
         heads=live_heads(figures, targets=targets, chosen=chosen),
         corrections=figures.corrections[:_MOST_CORRECTIONS],
+        agreements=agreements(figures.readings),
         versions=versions,
         version=version if version in versions else "",
     )

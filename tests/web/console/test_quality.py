@@ -12,7 +12,7 @@ from sqlalchemy import insert
 
 from app.store.database import Database
 from app.store.migration import upgrade
-from app.store.tables import answer_counts
+from app.store.tables import answer_counts, second_readings
 from tests.browsing import Browser
 from tests.feedback.judged import add_audits, let_promise
 from tests.html_reader import Reader
@@ -96,6 +96,7 @@ def test_an_empty_store_is_said_to_know_nothing_yet(service: Service) -> None:
     assert "No answer was checked yet." in text
     assert "Nobody has corrected an answer" in text
     assert "No ticket was classified" in text
+    assert "No ticket was judged by two people yet." in text
 
 
 def test_a_correction_is_seen_at_once_with_who_made_it(service: Service, store: JudgedStore) -> None:
@@ -267,6 +268,25 @@ def test_answers_of_half_a_year_ago_are_left_out(service: Service, store: Judged
         add_audits(database, digest, [True], prediction_id=long_ago)
 
     assert "No answer was checked in the last 26 weeks." in shown(browser_of(service))
+
+
+def test_how_far_two_people_agree_is_said_with_how_sure_that_is(service: Service, store: JudgedStore) -> None:
+    said = {"priority": Said("High", decision="suggest")}
+    with closing(Database(store.url)) as database:
+        for i in range(10):
+            one = store.predict(said)
+            for reviewer, label in (("mia", "High"), ("jo", "Low" if i == 0 else "High")):
+                store.judge({"priority": label}, prediction_id=one, said=said, reviewer=reviewer)
+            row = {
+                "prediction_id": one, "first_reviewer": "mia", "reviewer": "jo", "leased_until_ms": 0, "is_open": False,
+            }  # fmt: skip
+            with database.writing() as connection:
+                connection.execute(insert(second_readings), row)
+
+    text = shown(browser_of(service))
+
+    # Clopper and Pearson: 0.555 and 0.997.
+    assert "the same label for 9 of 10 tickets. That is 90 %, so of all tickets between 55 % and" in text
 
 
 def test_the_page_has_a_picture_and_the_same_in_numbers(service: Service, store: JudgedStore) -> None:
