@@ -54,7 +54,7 @@ const outbox = new Outbox(root.dataset.reviewer, {
     const link = document.createElement("a");
     link.href = "sign-in?next=review";
     link.textContent = "Sign in again";
-    const what = n > 0 ? ` ${n} of your judgements are kept in this tab, and are sent then.` : "";
+    const what = n > 0 ? ` ${n} of your judgements are kept in this browser, and are sent then.` : "";
     tell("bad", `You are signed out, or this page is too old.${what} `, [], "waiting").append(link);
   },
 });
@@ -272,6 +272,12 @@ function onKey(event) {
   }
 }
 
+function onClick(event) {
+  if (event.target.closest("[data-undo]")) takeBack();
+  // Who opens a long text by hand, and then presses Enter, means the ticket; by keys, Enter opens and closes the text.
+  if (event.detail > 0 && event.target.closest("#stage summary")) current?.article.querySelector("h2").focus({ preventScroll: true });
+}
+
 function onSubmit(event) {
   const form = event.target;
   if (form.matches(".judge")) {
@@ -290,10 +296,9 @@ if (first !== null) {
 }
 document.addEventListener("keydown", onKey);
 document.addEventListener("submit", onSubmit);
-document.addEventListener("click", (event) => event.target.closest("[data-undo]") && takeBack());
+document.addEventListener("click", onClick);
 document.addEventListener("pointerdown", () => (activeAt = Date.now()));
 document.addEventListener("visibilitychange", keep);
-addEventListener("beforeunload", (event) => outbox.entries.length > 0 && event.preventDefault());
 setInterval(keep, KEEP_MS);
 setInterval(() => current === null && !document.hidden && settle(), LOOK_MS);
 outbox.send();

@@ -1,5 +1,5 @@
 // What a reviewer said and the server has not heard yet: sent one after the other, again until it is heard, and kept
-// over a reload. What a refusal means to the person is left to the page.
+// though the page is closed. What a refusal means to the person is left to the page.
 
 const FIRST_PAUSE_MS = 1_000;
 const LONGEST_PAUSE_MS = 30_000;
@@ -18,12 +18,19 @@ export class Outbox {
   #isBusy = false;
   #pauseMs = FIRST_PAUSE_MS;
 
-  // `owner` keeps apart what several people say in one tab. `ears` has `fieldsOf`, `onSent`, `onRefused`, `onWaiting`
+  // `owner` keeps apart what several people say in one browser. `ears` has `fieldsOf`, `onSent`, `onRefused`, `onWaiting`
   // and `onSignedOut`.
   constructor(owner, ears) {
-    this.#place = `review-outbox ${owner}`;
+    const places = `review-outbox ${owner} `;
+    this.#place = places + newKey();
     this.#ears = ears;
-    this.#entries = JSON.parse(sessionStorage.getItem(this.#place) ?? "[]");
+    this.#entries = [];
+    // Another page that is still open may send the same: under its key each counts once.
+    for (const place of Object.keys(localStorage).filter((one) => one.startsWith(places))) {
+      this.#entries.push(...JSON.parse(localStorage.getItem(place)));
+      localStorage.removeItem(place);
+    }
+    this.#keep();
   }
 
   get entries() {
@@ -100,8 +107,10 @@ export class Outbox {
   }
 
   #keep() {
-    if (this.#entries.length > 0) sessionStorage.setItem(this.#place, JSON.stringify(this.#entries));
-    else sessionStorage.removeItem(this.#place);
+    // Without titles: what customers wrote is not left in the browser.
+    const kept = this.#entries.map((entry) => ({ ...entry, title: "A ticket of before" }));
+    if (kept.length > 0) localStorage.setItem(this.#place, JSON.stringify(kept));
+    else localStorage.removeItem(this.#place);
   }
 }
 
