@@ -43,19 +43,20 @@ from app.web.console.session_memory import session_memory
 from app.web.console.session_middleware import ConsoleSessionMiddleware
 from app.web.console.sessions import Sessions
 from app.web.console.sign_in import SIGN_IN_ATTEMPTS
+from app.web.console.static_files import STATIC_PATH
 from app.web.middleware.authentication import AuthenticationMiddleware
 from app.web.middleware.body_limit import BodyLimitMiddleware
 from app.web.middleware.cors import CrossOriginPolicy, PreflightMiddleware
 from app.web.middleware.rate_limit import RateLimitMiddleware
 from app.web.middleware.request_context import RequestContextMiddleware
-from app.web.roles import LEAST_ROLES, protected_paths
+from app.web.roles import LEAST_ROLES, has_reviewers, protected_paths
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from app.feedback.loop import FeedbackLoop
 
-EXEMPT_PATHS: Final = health.HEALTH_PATHS | {metrics.METRICS_PATH}
+EXEMPT_PATHS: Final = health.HEALTH_PATHS | {metrics.METRICS_PATH, STATIC_PATH}
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -261,7 +262,7 @@ def _middleware(
             cross_origin=policy,
         ),
         *([] if policy is None else [Middleware(PreflightMiddleware, policy=policy)]),
-        Middleware(ConsoleSessionMiddleware),
+        Middleware(ConsoleSessionMiddleware, is_for_this_machine=not has_reviewers(_roles_with_keys(settings))),
         Middleware(
             RateLimitMiddleware,
             limiter=limiter,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from http import HTTPStatus
 from http.cookies import SimpleCookie
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -44,13 +45,17 @@ class Browser:
         return self._request("POST", page, headers, form)
 
     def sign_in(self, key: str) -> httpx.Response:
+        """Return the answer to the form; if it admits, a page has been seen, too, and so the token."""
         self.get("sign-in")
-        return self.post("sign-in", {"key": key})
+        response = self.post("sign-in", {"key": key})
+        if response.status_code == HTTPStatus.SEE_OTHER:
+            self.get("quality")
+        return response
 
     def is_signed_in(self) -> bool:
         """Return whether the form of keys has nothing to ask."""
         response = self.get("sign-in")
-        return (response.status_code, response.headers.get("location")) == (303, "review")
+        return (response.status_code, response.headers.get("location")) == (HTTPStatus.SEE_OTHER, "review")
 
     def _request(
         self, method: str, page: str, headers: Mapping[str, str], form: Mapping[str, str] | None

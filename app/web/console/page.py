@@ -145,7 +145,7 @@ async def _respond(
     *,
     is_action: bool,
 ) -> Response:
-    session: Session | None = scope["state"].get("session")
+    session: Session | None = scope["state"]["session"]
     sessions: Sessions = scope["state"]["sessions"]
     if session is None and not is_action and _comes_from_elsewhere(scope):
         return _rendered(scope, None, "again.html", status=HTTPStatus.OK, context={})
@@ -172,7 +172,7 @@ def refusal_page(scope: Scope, kind: ErrorKind) -> Response:
     if kind is INVALID_API_KEY and scope["method"] in {"GET", "HEAD"} and not _wants_fragment(scope):
         wanted = scope["state"]["route"].removeprefix(f"{CONSOLE_PATH}/")
         return to_page(f"sign-in?next={wanted}" if wanted in PAGES else "sign-in")
-    return error_page(scope, ServiceError(kind), scope["state"].get("session"))
+    return error_page(scope, ServiceError(kind), scope["state"]["session"])
 
 
 def error_page(scope: Scope, error: ServiceError, session: Session | None = None) -> Response:

@@ -138,6 +138,28 @@ def test_what_people_do_who_have_signed_in_is_not_counted_as_requests_of_a_calle
     assert [Browser(service).get("sign-in").status_code for _ in range(2)] == [200, 429]
 
 
+def test_the_person_at_this_machine_is_not_counted_either_but_who_only_says_so_is(start_service: StartService) -> None:
+    service = start_service(rate_limit_requests=3)
+    here = Browser(service, peer=("127.0.0.1", 5000))
+
+    assert {here.get("quality").status_code for _ in range(10)} == {200}
+    forwarded = [here.get("quality", {"X-Forwarded-For": "127.0.0.1"}).status_code for _ in range(4)]
+    assert forwarded == [403, 403, 403, 429]
+
+
+def test_who_has_a_cookie_but_no_key_is_counted(start_service: StartService) -> None:
+    service = start_service(reviewer_api_keys=(f"mia:{HASHES['mias-key']}",), rate_limit_requests=3)
+    browser = Browser(service, peer=("127.0.0.1", 5000))
+
+    assert [browser.get("sign-in").status_code for _ in range(4)] == [200, 200, 200, 429]
+
+
+def test_style_sheet_and_scripts_are_never_limited(start_service: StartService) -> None:
+    service = start_service(rate_limit_requests=1)
+
+    assert {service.get("/console/static/console.css").status_code for _ in range(3)} == {200}
+
+
 def test_a_link_of_another_site_ends_no_session(browser: Browser) -> None:
     browser.sign_in("mias-key")
     cookie, browser.cookie = browser.cookie, ""
@@ -163,3 +185,58 @@ def test_what_is_no_form_is_refused(service: Service, browser: Browser) -> None:
     )
 
     assert (json_body.status_code, not_encoded.status_code) == (415, 400)
+
+
+def test_who_has_not_signed_in_is_sent_to_the_form_and_from_there_to_the_page(browser: Browser) -> None:
+    refused = browser.get("quality")
+    assert (refused.status_code, refused.headers["location"]) == (303, "sign-in?next=quality")
+
+    browser.get(refused.headers["location"])
+    admitted = browser.post("sign-in", {"key": "mias-key", "next": "quality"})
+
+    assert (admitted.status_code, admitted.headers["location"]) == (303, "quality")
+    assert browser.is_signed_in()
+
+
+def test_signing_out_ends_the_session_also_for_who_has_copied_it(service: Service, browser: Browser) -> None:
+    browser.sign_in("mias-key")
+    thief = Browser(service)
+    thief.cookie = browser.cookie
+    assert thief.is_signed_in()
+
+    signed_out = browser.post("sign-out")
+
+    assert signed_out.headers["location"] == "sign-in"
+    assert not thief.is_signed_in()
+    assert not browser.is_signed_in()
+
+
+def test_a_form_without_the_token_of_its_session_changes_nothing(service: Service, browser: Browser) -> None:
+    browser.sign_in("mias-key")
+    of_another = Browser(service)
+    of_another.get("sign-in")
+
+    for token in ("", "0" * 64, of_another.token, browser.token[:-1]):
+        assert browser.post("sign-out", token=token).status_code == 403, token
+
+    assert browser.is_signed_in()
+    assert browser.post("sign-out", token=browser.token).status_code == 303
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_on_this_machine_no_key_is_asked_while_nobody_has_one(start_service: StartService, address: str) -> None:
+    browser = Browser(start_service(), peer=(address, 5000))
+
+    page = browser.get("quality")
+
+    assert page.status_code == 200
+    assert "Sign out" not in page.text
+    assert browser.token
+
+
+def test_from_another_machine_a_person_is_told_how_to_open_the_console(start_service: StartService) -> None:
+    response = Browser(start_service()).get("quality")
+
+    assert response.status_code == 403
+    assert response.headers["content-type"] == "text/html; charset=utf-8"
+    assert "REVIEWER_API_KEYS" in response.text
