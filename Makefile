@@ -133,6 +133,10 @@ load-test: $(VENV)/.installed ## Load the service with Locust, several users at 
 	"$(RUN)" -m benchmarks.load_test --keep $(BENCH_ARGS)
 	"$(RUN)" -m benchmarks.figures --write
 
+.PHONY: screenshots
+screenshots: $(VENV)/.installed-dev ## Draw the console's pages into reports/screenshots (BENCH_ARGS=--readme: those of the README)
+	"$(RUN)" -m benchmarks.screenshots $(or $(BENCH_ARGS),reports/screenshots)
+
 .PHONY: format
 format: $(VENV)/.installed-dev ## Rewrite the code in the project's format
 	"$(RUN)" -m ruff check --fix $(LINTED)
