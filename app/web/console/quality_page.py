@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from dataclasses import dataclass
 from functools import partial
@@ -67,12 +68,17 @@ class QualityPage:
 
     async def _show(self, request: PageRequest) -> Response:
         wanted = request.fields.get("begin_anew", ""), request.fields.get("of_label", "")
-        if wanted[0] and request.is_admin:
+        if wanted[0] and request.is_admin and wanted in await _broken(request):
             return request.render("quality_confirm.html", head=wanted[0], label=wanted[1])
+        known = await _known(request)
+        # A thousand labels and half a year take a while to draw, and nobody else is to wait for that.
+        return await asyncio.to_thread(self._drawn, request, known)
+
+    def _drawn(self, request: PageRequest, known: Known) -> Response:
         # The first page that is asked for waits for the import of what draws it.
         from app.web.console.quality_words import SOURCES, drift_in_words, level_in_words  # noqa: PLC0415
 
-        known = await _known(request)
+        begun = request.fields.get("begun", "")
         drift = request.state["drift"].report()
         keeper: PromiseKeeper | None = request.state["promises"]
         model: LoadedModel | None = request.state["registry"].current
@@ -83,7 +89,8 @@ class QualityPage:
             is_kept=keeper is not None,
             has_admins=self._has_admins,
             may_begin_anew=request.is_admin,
-            begun_anew=request.fields.get("begun", ""),
+            # Nobody's link makes the page say what is not so.
+            begun_anew=begun if begun in {_name(*of) for of in _targets(known)} else "",
             drift=drift,
             drift_level=None if drift.level is None else level_in_words(drift.level),
             drift_rows=drift_in_words(drift),
@@ -104,16 +111,21 @@ def _live(request: PageRequest, known: Known) -> Live:
     versions = known.figures.versions
     version = request.fields.get("version", "")
     figures = known.figures.of_version(version) if version in versions else known.figures
-    targets = {(one.promise.of.head, one.promise.of.label): one.promise.target for one in known.report.standings}
     chosen = request.fields.get("head", ""), request.fields.get("label", "")
     return Live(
         promises=promises_in_words(known.report, acts=keeper is not None and keeper.acts),
-        heads=live_heads(figures, targets=targets, chosen=chosen),
+        heads=live_heads(figures, targets=_targets(known), chosen=chosen),
         corrections=figures.corrections[:_MOST_CORRECTIONS],
         agreements=agreements(figures.readings),
         versions=versions,
         version=version if version in versions else "",
     )
+
+
+def _targets(known: Known) -> dict[tuple[str, str], float]:
+    """Return what is promised, by head and label."""
+    standings = () if known.report is None else known.report.standings
+    return {(one.promise.of.head, one.promise.of.label): one.promise.target for one in standings}
 
 
 async def _known(request: PageRequest) -> Known:
@@ -140,12 +152,20 @@ async def _begin_anew(request: PageRequest) -> Response:
     store_of(request.state)
     of = request.fields.get("head", ""), request.fields.get("label", "")
     keeper: PromiseKeeper | None = request.state["promises"]
-    if keeper is None or of not in await _broken(keeper):
+    if keeper is None or of not in await _broken(request):
         raise ServiceError(VALIDATION_FAILED, errors=[FieldError("label" if of[1] else "head", _NOT_BROKEN)])
     await keeper.reset(head=of[0], label=of[1] or None)
-    return to_page(f"{_PAGE}?{urlencode({'begun': ': '.join(filter(None, of))})}")
+    return to_page(f"{_PAGE}?{urlencode({'begun': _name(*of)})}")
 
 
-async def _broken(keeper: PromiseKeeper) -> set[tuple[str, str]]:
+def _name(head: str, label: str) -> str:
+    return f"{head}: {label}" if label else head
+
+
+async def _broken(request: PageRequest) -> set[tuple[str, str]]:
+    """Return the head and label of each promise that is broken now; raise ``StoreUnavailableError``."""
+    keeper: PromiseKeeper | None = request.state["promises"]
+    if keeper is None:
+        return set()
     await keeper.look()
     return {(one.promise.of.head, one.promise.of.label) for one in keeper.standings() if one.state == "broken"}

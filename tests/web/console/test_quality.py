@@ -204,6 +204,14 @@ def test_an_admin_lets_a_broken_promise_begin_anew_after_confirming_which(servic
     assert "Broken" not in text
 
 
+def test_a_link_cannot_make_the_page_say_that_something_began_anew(service: Service, store: JudgedStore) -> None:
+    break_promise(service, store)
+    admin = browser_of(service, "admins-key")
+
+    assert "begins anew" not in shown(admin, "?begun=Call+this+number")
+    assert "begin anew?" not in shown(admin, "?begin_anew=Call+this&of_label=number")
+
+
 def test_a_reviewer_cannot_let_a_promise_begin_anew(service: Service, store: JudgedStore) -> None:
     break_promise(service, store)
     reviewer = browser_of(service)
