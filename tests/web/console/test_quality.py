@@ -104,6 +104,7 @@ def test_a_correction_is_seen_at_once_with_who_made_it(service: Service, store: 
 
     text = shown(browser_of(service))
 
+    assert "Corrected last: Printer on fire , not High but Low , by mia," in text
     assert "Printer on fire T-7 priority High priority Low mia review" in text
     assert "People judged 1 ticket and changed the answer of 1. So few are no pattern yet." in text
     assert "This does not say how often answers are wrong" in text
