@@ -12,12 +12,10 @@ from app.models.artifacts import trust_any_manifest
 from app.serving.registry import ModelRegistry
 from app.store.database import Database
 from tests.browser.axe import axe_violations
-from tests.browser.console import ADMIN_KEY, KEYS, REVIEWER_KEY, Console
+from tests.browser.console import ADMIN_KEY, KEYS, REVIEWER_KEY, Console, sign_in
 from tests.feedback.judged import add_audits
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
-
     from tests.browser.conftest import OpenPage, StartConsole
 
 pytestmark = pytest.mark.slow
@@ -40,13 +38,6 @@ def break_promise(service: Console) -> None:
         add_audits(database, registry.current.classifier.digest, [False] * 30 + [True] * 5, label="Urgent")
 
 
-def open_quality(page: Page, key: str) -> None:
-    page.goto("/console/sign-in?next=quality")
-    page.get_by_label("Key").fill(key)
-    page.get_by_role("button", name="Sign in").click()
-    page.wait_for_url("**/console/quality")
-
-
 def correct(service: Console, key: str) -> None:
     (prediction_id,) = service.classify(TICKET)
     with httpx.Client(base_url=service.origin, headers={"Authorization": f"Bearer {key}"}, timeout=30) as client:
@@ -63,7 +54,7 @@ def test_what_somebody_corrected_is_there_at_once_with_or_without_script(
     correct(service, REVIEWER_KEY)
     page = open_page(service, has_script=has_script)
 
-    open_quality(page, REVIEWER_KEY)
+    sign_in(page, REVIEWER_KEY, to="quality")
 
     row = page.get_by_role("region", name="Table of the latest corrections").get_by_role("row").nth(1)
     assert TICKET["title"] in row.inner_text()
@@ -73,7 +64,7 @@ def test_what_somebody_corrected_is_there_at_once_with_or_without_script(
 def test_an_admin_lets_a_broken_promise_begin_anew_by_keys_alone(keyed_service: Console, open_page: OpenPage) -> None:
     break_promise(keyed_service)
     page = open_page(keyed_service)
-    open_quality(page, ADMIN_KEY)
+    sign_in(page, ADMIN_KEY, to="quality")
 
     page.get_by_role("link", name="Let it begin anew for priority Urgent").focus()
     page.keyboard.press("Enter")
@@ -89,7 +80,7 @@ def test_a_reviewer_is_told_who_can_let_it_begin_anew(keyed_service: Console, op
     break_promise(keyed_service)
     page = open_page(keyed_service)
 
-    open_quality(page, REVIEWER_KEY)
+    sign_in(page, REVIEWER_KEY, to="quality")
 
     assert page.get_by_text("An admin can let it begin anew.").count() == 1
     assert page.get_by_role("link", name="Let it begin anew").count() == 0
@@ -103,7 +94,7 @@ def test_the_page_with_all_that_it_can_show_keeps_nobody_from_using_it(
     for color_scheme in ("light", "dark"):
         for width in (360, 2560):
             page = open_page(keyed_service, color_scheme=color_scheme, width=width)
-            open_quality(page, ADMIN_KEY)
+            sign_in(page, ADMIN_KEY, to="quality")
             page.locator("details").evaluate_all("all => all.forEach(one => one.open = true)")
 
             assert axe_violations(page) == [], (color_scheme, width)
