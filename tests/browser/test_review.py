@@ -134,6 +134,33 @@ def test_what_was_said_is_taken_back_after_a_reload_too(page: Page, database: Da
     wait_for_judgements(database, 1)
 
 
+def test_a_ticket_that_was_judged_again_is_not_shown_again_when_the_server_answers_late(
+    page: Page, database: Database
+) -> None:
+    put(database, 3)
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/review-take-back", hold)
+    page.goto("/console/review")
+    press(page, "Enter")
+    wait_for_judgements(database, 1)
+    press(page, "u")
+    wait_for_title(page, "Ticket 0")
+    press(page, "2", "Enter")
+    wait_for_title(page, "Ticket 1")
+
+    held[0].continue_()
+
+    wait_for_title(page, "Ticket 1")
+    page.locator("#desk .last").get_by_text("Low").wait_for()
+    assert title(page) == "Ticket 1"
+    wait_for_judgements(database, 1)
+    assert len(rows_of(database, feedback)) == 2
+
+
 def test_it_is_done_by_mouse_and_touch_as_well(page: Page, database: Database) -> None:
     ids = put(database, 3)
     page.goto("/console/review")

@@ -169,13 +169,14 @@ function takeBack() {
   bring(last.ticket);
   say(`Taken back: ${last.ticket.title}`);
   if (outbox.withdraw(last.key)) settle();
-  else outbox.add({ path: "review-take-back", key: null, of: last.key, title: last.ticket.title, fields: {} });
+  else outbox.add({ path: "review-take-back", key: null, of: last.key, shown: last.ticket.id, title: last.ticket.title, fields: {} });
 }
 
 function takeBackOf(feedbackId, title) {
   const index = judged.findIndex((one) => feedbackIds.get(one.key) === feedbackId);
-  if (index >= 0) bring(judged.splice(index, 1)[0].ticket);
-  outbox.add({ path: "review-take-back", key: null, title, fields: { feedback_id: feedbackId } });
+  const ticket = index < 0 ? null : judged.splice(index, 1)[0].ticket;
+  if (ticket !== null) bring(ticket);
+  outbox.add({ path: "review-take-back", key: null, shown: ticket?.id, title, fields: { feedback_id: feedbackId } });
   say(`Taken back: ${title}`);
 }
 
@@ -183,11 +184,17 @@ function showAgain(entry, given) {
   const [ticket] = given;
   if (ticket === undefined) {
     tell("doubt", `${entry.title}: your judgement is taken back. Somebody else judges this ticket now.`, [["Close", () => {}]]);
-    const isShown = judged.every((one) => one.key !== entry.of) && current?.title === entry.title;
-    if (isShown) goOn();
-  } else if (current?.id !== ticket.id && !ahead.some((one) => one.id === ticket.id)) {
+    if (entry.shown) leave(entry.shown);
+  } else if (!entry.shown && ![current, ...ahead].some((one) => one?.id === ticket.id)) {
+    // What was shown at once may have been judged again by now.
     bring(ticket);
   }
+}
+
+function leave(id) {
+  const index = ahead.findIndex((one) => one.id === id);
+  if (index >= 0) ahead.splice(index, 1);
+  if (current?.id === id) goOn();
 }
 
 // Show a ticket now, and the one that was there after it.
