@@ -21,7 +21,17 @@ from benchmarks.results import Origin, add_keep_option
 from benchmarks.tables import number, reach
 
 # Modules of this package; each has a ``measure(subject)`` that returns its figures.
-_PARTS = ("in_process", "http_path", "http_parts", "cold_start", "memory", "sizing", "store_size", "bulk")
+_PARTS = (
+    "in_process",
+    "explanations",
+    "http_path",
+    "http_parts",
+    "cold_start",
+    "memory",
+    "sizing",
+    "store_size",
+    "bulk",
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -36,7 +36,7 @@ def measure(subject: Subject) -> list[Figure]:
 
 def _one_ticket(classifier: TicketClassifier, stored: Parts, plain: Parts, subject: Subject) -> list[Figure]:
     """Compare medians over typical tickets, one call each."""
-    typical = _typical_tickets(subject.tickets)
+    typical = typical_tickets(subject.tickets)
 
     def ours(ticket: Ticket) -> object:
         return classifier.predict(ticket.title, ticket.description)
@@ -60,7 +60,7 @@ def _one_ticket(classifier: TicketClassifier, stored: Parts, plain: Parts, subje
     ]
 
 
-def _typical_tickets(tickets: Sequence[Ticket]) -> list[Ticket]:
+def typical_tickets(tickets: Sequence[Ticket]) -> list[Ticket]:
     """Return tickets of about the typical length; a file of short ones has each continued with the next ones' texts."""
     fitting = [ticket for ticket in tickets if abs(ticket.n_characters - _TYPICAL_CHARACTERS) <= _TOLERANCE]
     if len(fitting) >= _N_TYPICAL:
