@@ -44,6 +44,7 @@ from app.web.console.session_middleware import ConsoleSessionMiddleware
 from app.web.console.sessions import Sessions
 from app.web.console.sign_in import SIGN_IN_ATTEMPTS
 from app.web.console.static_files import STATIC_PATH
+from app.web.console.try_page import TRY_MAX_BODY_BYTES, TRY_PATH
 from app.web.middleware.authentication import AuthenticationMiddleware
 from app.web.middleware.body_limit import BodyLimitMiddleware
 from app.web.middleware.cors import CrossOriginPolicy, PreflightMiddleware
@@ -283,6 +284,7 @@ def _middleware(
             max_bytes_by_path={
                 BATCH_PATH: BATCH_MAX_BODY_BYTES,
                 FEEDBACK_BATCH_PATH: FEEDBACK_BATCH_MAX_BODY_BYTES,
+                TRY_PATH: TRY_MAX_BODY_BYTES,
             },
         ),
     ]

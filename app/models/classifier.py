@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.models.artifacts import ArtifactError, ManifestCheck, read_verified, trust_any_manifest, verify
-from app.models.decisions import Decision
+from app.models.decisions import Decision, OperatingPoint
 from app.models.explaining import Asked, HeadAnswer, explain_heads, least_unseen_idf
 from app.models.explanation import Explanation
 from app.models.model_data import Head, ModelData, from_files
@@ -121,9 +121,12 @@ class TicketClassifier:
         """Return the labels of ``head`` in the order of the columns of ``predict_proba``."""
         return self._heads[self.heads.index(head)].labels
 
+    def operating_points(self, head: str) -> Mapping[str, OperatingPoint]:
+        return self._heads[self.heads.index(head)].policy.operating_points
+
     def labels_acted_on(self, head: str) -> tuple[str, ...]:
         """Return the labels of ``head`` that an answer with ``auto`` may have."""
-        points = self._heads[self.heads.index(head)].policy.operating_points
+        points = self.operating_points(head)
         return tuple(label for label in self.labels(head) if points[label].auto is not None)
 
     def predict(self, title: str, description: str = "") -> Prediction:

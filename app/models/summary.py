@@ -1,4 +1,4 @@
-"""One sentence for people: what a ticket is taken for, how surely, because of which words, and what is done with it."""
+"""An answer for people: one sentence on what it is, how sure, because of which words, and what is done with it."""
 
 from __future__ import annotations
 
@@ -31,14 +31,18 @@ _WHAT_IS_DONE = {
 def summary_of(answer: HeadExplanation, speaking: Sequence[Term]) -> str:
     """Return a sentence on ``answer``; ``speaking`` are the terms that say most that it is this one."""
     done = _WHAT_IS_DONE[answer.decision]
-    why = [
+    if why := why_not_alone(answer):
+        done += f", because {' and '.join(why)}"
+    return f"“{answer.label}” with {_how_sure(answer.confidence)}{_because(speaking)}: {done}."
+
+
+def why_not_alone(answer: HeadExplanation) -> list[str]:
+    """Return the reasons of ``answer``, each as a clause."""
+    return [
         _WHY_NOT_ALONE[reason].format(label=answer.label, runner_up=answer.runner_up)
         for reason in answer.reasons
         if reason in _WHY_NOT_ALONE
     ]
-    if why:
-        done += f", because {' and '.join(why)}"
-    return f"“{answer.label}” with {_how_sure(answer.confidence)}{_because(speaking)}: {done}."
 
 
 def _how_sure(confidence: float) -> str:
@@ -60,9 +64,8 @@ def _shortest(terms: Sequence[str]) -> list[str]:
     """Return the first few terms, none of which is in another one of them word by word."""
     chosen: list[str] = []
     for term in terms:
-        if len(chosen) < _MOST_WORDS and not any(
-            f" {term} " in f" {other} " or f" {other} " in f" {term} " for other in chosen
-        ):
+        is_new = not any(f" {term} " in f" {other} " or f" {other} " in f" {term} " for other in chosen)
+        if is_new and len(chosen) < _MOST_WORDS:
             chosen.append(term)
     return chosen
 

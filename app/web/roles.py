@@ -33,6 +33,7 @@ LEAST_ROLES: Final[Mapping[str, Role]] = MappingProxyType(
         "/console/sign-in": Role.ANYONE,
         "/console/sign-out": Role.ANYONE,
         "/console/static/{name}": Role.ANYONE,
+        "/console/try": Role.REVIEWER,
         "/console/quality": Role.REVIEWER,
         "/console/begin-anew": Role.ADMIN,
         "/console/review": Role.REVIEWER,

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from app.errors import INVALID_API_KEY, MODEL_NOT_LOADED, OVERLOADED, VALIDATION_FAILED, FieldError, ServiceError
-from app.models.schemas import Ticket, TicketText
+from app.models.schemas import MAX_DESCRIPTION_CHARACTERS, MAX_TITLE_CHARACTERS, Ticket, TicketText
 from app.models.withdrawal import withdraw_explained
 from app.web.api.classify import current_model
 from app.web.api.direct_route import DirectRoute, send_json
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from app.serving.registry import LoadedModel
 
 EXPLAIN_PATH: Final = "/explain"
+# What the console says to a browser of a ticket that is tried.
+LONGEST_TITLE: Final = MAX_TITLE_CHARACTERS
+LONGEST_DESCRIPTION: Final = MAX_DESCRIPTION_CHARACTERS
 
 _ERRORS: Final = (*LIMITED_ERRORS, *JSON_BODY_ERRORS, MODEL_NOT_LOADED, OVERLOADED)
 
@@ -55,7 +58,8 @@ async def _explain(scope: Scope, receive: Receive, send: Send) -> None:
 
     def explained() -> bytes:
         ticket = validate(decode_strict(body), Ticket)
-        explanation = explain_ticket(model, ticket, state, limit=query.limit, versus=query.versus)
+        text = ticket.title, ticket.description
+        explanation = explain_ticket(model, state, *text, limit=query.limit, versus=query.versus)
         return json.dumps(
             explanation.as_document(), ensure_ascii=False, allow_nan=False, separators=(",", ":")
         ).encode()
@@ -64,11 +68,22 @@ async def _explain(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 def explain_ticket(
-    model: LoadedModel, ticket: TicketText, state: Mapping[str, Any], *, limit: int, versus: str | None = None
+    model: LoadedModel,
+    state: Mapping[str, Any],
+    title: str,
+    description: str,
+    *,
+    limit: int,
+    versus: str | None = None,
 ) -> Explanation:
     """Explain what ``/classify`` would answer now. This takes some milliseconds, and belongs into a thread."""
-    explanation = model.classifier.explain(ticket.title, ticket.description, limit=limit, versus=versus)
+    explanation = model.classifier.explain(title, description, limit=limit, versus=versus)
     return withdraw_explained(explanation, state["withdrawn"].get(model.model_digest) or ())
+
+
+def check_ticket(title: str, description: str) -> None:
+    """Raise ``ServiceError`` (422) for what could not be sent as a ticket."""
+    validate({"title": title, "description": description}, TicketText, detail="No ticket can be like this.")
 
 
 def _has_label(classifier: TicketClassifier, label: str) -> bool:

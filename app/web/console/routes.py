@@ -11,6 +11,7 @@ from app.web.console.quality_page import QualityPage
 from app.web.console.review_page import ReviewPage
 from app.web.console.sign_in import SignIn
 from app.web.console.static_files import static_routes
+from app.web.console.try_page import try_routes
 from app.web.roles import CONSOLE_PATH
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ def console_routes(*, clients: ClientIdentifier, attempts: RateLimiter, keeps_te
         *ReviewPage(keeps_text=keeps_text).routes(),
         *QualityPage(has_admins=has_admins).routes(),
         *ModelsPage(has_admins=has_admins).routes(),
+        *try_routes(),
         *static_routes(),
     ]
 
