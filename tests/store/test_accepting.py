@@ -123,6 +123,19 @@ def test_what_came_after_the_number_was_said_is_left_alone(database: Database, m
     assert still_open(database, after) == after
 
 
+def test_what_came_later_does_not_take_the_place_of_what_was_judged_meanwhile(
+    database: Database, mia: Reviewer
+) -> None:
+    before = put(database, Item(), Item())
+    what = together(mia)
+    after = put(database, Item())
+    mia.judge(before[0])
+
+    assert accept(mia, what) == 1
+
+    assert still_open(database, [*before, *after]) == after
+
+
 def test_what_has_only_just_come_is_not_counted_yet(database: Database, mia: Reviewer) -> None:
     put(database, Item())
     mia.seconds = 0
