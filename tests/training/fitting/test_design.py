@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from sklearn.feature_extraction.text import TfidfVectorizer
 
+from app.models.explaining import least_unseen_idf
 from app.models.features import BlockSpec, FeatureSpec, join_fields
 from app.training.files.vectorizer import BlockAnalyzer
 from app.training.fitting.design import TermCounts
@@ -118,3 +119,14 @@ def test_what_is_in_no_vocabulary_still_takes_its_part_of_a_known_ticket() -> No
 
     assert fitted.blocks[0].terms.tolist() == ["anna", "help", "please"]
     assert (counts.features(fitted, np.arange(2)).toarray() > 0).tolist() == [[True, True, False], [True, True, True]]
+
+
+def test_idf_alone_tells_words_of_no_training_ticket_from_those_of_a_single_one() -> None:
+    words = np.array(["printer", "unheard", "zebra"], dtype=np.str_)
+    titles, descriptions = ["printer jams", "server down", "server slow"], ["", "", "down again"]
+    counts = TermCounts(titles, descriptions)
+    fitted = counts.fit(FeatureSpec((BlockSpec("word", 1, 1),)), np.arange(3), extra_words=words)
+
+    unseen = fitted.idf >= least_unseen_idf({"split": {"n_tickets": len(titles)}})
+
+    assert fitted.blocks[0].terms[unseen].tolist() == ["unheard", "zebra"]
