@@ -50,13 +50,7 @@ const outbox = new Outbox(root.dataset.reviewer, {
     const what = n === 1 ? "One judgement waits" : `${n} judgements wait`;
     tell("doubt", `${words} ${what} to be sent, and nothing is lost: it is tried again by itself.`, [], "waiting");
   },
-  onSignedOut(n) {
-    const link = document.createElement("a");
-    link.href = "sign-in?next=review";
-    link.textContent = "Sign in again";
-    const what = n > 0 ? ` ${n} of your judgements are kept in this browser, and are sent then.` : "";
-    tell("bad", `You are signed out, or this page is too old.${what} `, [], "waiting").append(link);
-  },
+  onSignedOut: tellSignedOut,
 });
 
 function wanted(entry) {
@@ -110,7 +104,7 @@ async function settle() {
     const response = await post("review-next", wanted(null));
     const page = parse(await response.text());
     if (response.ok) take(page).forEach(arrive);
-    else if (response.status === 401 || response.status === 403) outboxEnded();
+    else if (response.status === 401 || response.status === 403) tellSignedOut(outbox.entries.length);
   } catch {
     // The next look is soon.
   } finally {
@@ -125,12 +119,12 @@ async function settle() {
   }
 }
 
-function outboxEnded() {
-  if (notices.querySelector(".waiting") !== null) return;
+function tellSignedOut(n) {
   const link = document.createElement("a");
   link.href = "sign-in?next=review";
   link.textContent = "Sign in again";
-  tell("bad", "You are signed out, or this page is too old. ", [], "waiting").append(link);
+  const what = n > 0 ? ` ${n} of your judgements are kept in this browser, and are sent then.` : "";
+  tell("bad", `You are signed out, or this page is too old.${what} `, [], "waiting").append(link);
 }
 
 function accept() {
