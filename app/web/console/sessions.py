@@ -11,7 +11,6 @@ import re
 import secrets
 import time
 from dataclasses import dataclass
-from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -107,12 +106,11 @@ def read_cookie(scope: Scope) -> str | None:
     """Return the session's cookie of a request, whatever else the browser keeps for this host."""
     for name, value in scope["headers"]:
         if name == b"cookie" and COOKIE_NAME.encode() in value:
-            try:
-                cookies = SimpleCookie(value.decode("latin-1"))
-            except CookieError:
-                continue
-            if COOKIE_NAME in cookies:
-                return cookies[COOKIE_NAME].value
+            # The library's own reader gives up at the first cookie, of whichever service, that is not as it should be.
+            for cookie in value.decode("latin-1").split(";"):
+                found, _, content = cookie.strip().partition("=")
+                if found == COOKIE_NAME:
+                    return content
     return None
 
 

@@ -66,7 +66,8 @@ class SignIn:
 
     async def _sign_out(self, request: PageRequest) -> Response:
         sessions: Sessions = request.state["sessions"]
-        await sessions.end(request.session)
+        if request.session.client is not None:
+            await sessions.end(request.session)
         response = to_page("sign-in")
         response.headers["Set-Cookie"] = set_cookie(request.scope, await sessions.begin())
         return response

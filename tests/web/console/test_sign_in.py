@@ -58,6 +58,26 @@ def test_the_session_is_kept_from_scripts_other_sites_and_plain_connections(brow
     assert "Secure" in behind_a_proxy.split("; ")
 
 
+@pytest.mark.parametrize(
+    "others", ['of_another={"theme": 1}', "of_another=two words", "a@b=1", "nameless", 'of_another="open']
+)
+def test_cookies_that_other_services_of_the_host_left_keep_nobody_out(browser: Browser, others: str) -> None:
+    browser.sign_in("mias-key")
+
+    response = browser.get("sign-in", {"Cookie": f"{others}; ticket_console={browser.cookie}; last=1"})
+
+    assert response.headers.get("location") == "review"
+
+
+def test_signing_out_without_a_session_of_anybody_writes_nothing_down(browser: Browser, service: Service) -> None:
+    browser.get("sign-in")
+
+    response = browser.post("sign-out")
+
+    assert response.headers["location"] == "sign-in"
+    assert not service.state["sessions"]._memory._ended._expires_at
+
+
 def test_a_session_ends_with_its_key(start_service: StartService, tmp_path: Path) -> None:
     store = f"sqlite:///{tmp_path / 'store.db'}"
     both = (f"mia:{HASHES['mias-key']}", f"ben:{HASHES['callers-key']}")
