@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import secrets
 import time
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
@@ -102,11 +103,15 @@ class SharedSessions:
         """Leave a file for the session, and take away those of sessions that have expired."""
         now = time.time()
         for path in self._directory.glob(f"*{_ENDED_SUFFIX}"):
-            if path.stat().st_mtime <= now:
-                path.unlink(missing_ok=True)
-        path = self._path(session_id)
-        path.touch(0o600)
-        os.utime(path, (expires_at, expires_at))
+            # Another worker may forget the same ones.
+            with suppress(FileNotFoundError):
+                if path.stat().st_mtime <= now:
+                    path.unlink()
+        made = self._directory / f"{session_id}.{secrets.token_hex(8)}"
+        made.touch(0o600)
+        os.utime(made, (expires_at, expires_at))
+        # With its time from the beginning, or another worker might take it for one that has expired.
+        made.replace(self._path(session_id))
 
     async def has_ended(self, session_id: str) -> bool:
         """Return whether the session has a file."""

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
@@ -71,6 +72,25 @@ def test_sessions_that_have_expired_are_forgotten(two_workers: OpenTwo) -> None:
             return await second.has_ended("e" * 32), await second.has_ended(SESSION)
 
     assert asyncio.run(ended()) == (False, True)
+
+
+def test_workers_that_end_and_forget_sessions_at_once_lose_none(tmp_path: Path) -> None:
+    def end_some(first: int) -> None:
+        async def end() -> None:
+            memory = SharedSessions(tmp_path)
+            for number in range(first, first + 200):
+                # The next one, of whichever worker, is to forget it.
+                await memory.end(f"{number + 1000:032}", expires_at=int(time.time()) - 1)
+                await memory.end(f"{number:032}", expires_at=SOON)
+
+        asyncio.run(end())
+
+    with ThreadPoolExecutor(4) as workers:
+        for finished in [workers.submit(end_some, first) for first in range(0, 800, 200)]:
+            finished.result()
+
+    memory = SharedSessions(tmp_path)
+    assert all(asyncio.run(memory.has_ended(f"{number:032}")) for number in range(800))
 
 
 def test_while_the_store_is_away_what_this_process_has_ended_is_over_and_the_rest_goes_on(tmp_path: Path) -> None:
