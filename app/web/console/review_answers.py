@@ -104,13 +104,9 @@ async def _keep(request: PageRequest, _: ReviewOptions) -> Response:
 
 
 async def _take_back(request: PageRequest, options: ReviewOptions) -> Response:
-    work = partial(
-        take_own_back,
-        desk=desk_of(request),
-        feedback_id=request.fields.get("feedback_id", ""),
-        keeps_text=options.keeps_text,
-    )
-    prediction_id = await store_of(request.state).run(work)
+    feedback_id = request.fields.get("feedback_id", "")
+    work = partial(take_own_back, desk=desk_of(request), feedback_id=feedback_id, keeps_text=options.keeps_text)
+    prediction_id = await store_of(request.state).run(work) if _ID.fullmatch(feedback_id) else None
     if prediction_id is None:
         raise ServiceError(UNKNOWN_FEEDBACK, "This judgement is not there, or not one of yours.")
     if not request.wants_fragment:

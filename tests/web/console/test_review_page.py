@@ -439,3 +439,8 @@ def test_the_person_at_this_machine_needs_no_name(
     assert judge(browser, first).status_code == 303
     assert shown(browser) == [second]
     assert rows_of(database, feedback)[0]["reviewer"] is None
+
+
+@pytest.mark.parametrize("feedback_id", ["\x00", "0" * 5_000, "no id", ""])
+def test_what_is_no_id_of_a_judgement_is_one_that_is_not_there(mia: Browser, feedback_id: str) -> None:
+    assert mia.post("review-take-back", {"feedback_id": feedback_id}).status_code == 404
