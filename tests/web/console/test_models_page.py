@@ -4,6 +4,7 @@ import shutil
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urljoin
 
 import pytest
 
@@ -322,3 +323,22 @@ def test_the_version_that_answered_before_is_offered_with_a_store(
     while "Go back to 0.5.0" not in admin.get("models").text:
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+@pytest.mark.parametrize("document", ["report", "card"])
+def test_who_is_signed_out_is_sent_from_a_document_to_the_form_of_keys(service: Service, document: str) -> None:
+    address = f"/console/models/1.0.0/{document}"
+
+    response = Browser(service).get(address.removeprefix("/console/"))
+
+    assert response.status_code == 303
+    assert urljoin(address, response.headers["location"]) == "/console/sign-in?next=models"
+
+
+def test_an_error_in_place_of_a_document_has_the_style_and_the_menu_of_the_console(admin: Browser) -> None:
+    address = "/console/models/9.9.9/report"
+
+    page = admin.get(address.removeprefix("/console/")).text
+
+    addresses = {urljoin(address, value) for _, name, value in Reader(page).attributes if name in {"href", "action"}}
+    assert addresses >= {"/console/static/console.css", "/console/review", "/console/models", "/console/sign-out"}
