@@ -86,9 +86,7 @@ def in_lower_case(text: str) -> str:
 
 
 def without_apostrophes(text: str) -> str:
-    for apostrophe in APOSTROPHES:
-        text = text.replace(apostrophe, "")
-    return text
+    return text.replace(APOSTROPHES[0], "").replace(APOSTROPHES[1], "")
 
 
 STEPS = (

@@ -157,7 +157,7 @@ class Scorer:
         """Return ticket and feature of each occurrence as one number."""
         parts: list[NDArray[np.integer[Any]]]
         if n_tickets == 1:
-            parts = [features for _, of_blocks in found.by_sequence for _, features in of_blocks]
+            parts = [features for _, features in found.of_words + found.of_titles + found.of_characters]
         else:
             parts = []
             for looked_up, of_blocks in found.by_sequence:
