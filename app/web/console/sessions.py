@@ -107,7 +107,8 @@ def read_cookie(scope: Scope) -> str | None:
     for name, value in scope["headers"]:
         if name == b"cookie" and COOKIE_NAME.encode() in value:
             # The library's own reader gives up at the first cookie, of whichever service, that is not as it should be.
-            for cookie in value.decode("latin-1").split(";"):
+            cookies: list[str] = value.decode("latin-1").split(";")
+            for cookie in cookies:
                 found, _, content = cookie.strip().partition("=")
                 if found == COOKIE_NAME:
                     return content
