@@ -20,6 +20,8 @@ MOST_SCORINGS = 50
 MOST_WORDS = 10
 # How far an estimate may be from what scoring says: words that become neighbours may be a pair that the model knows.
 _DOUBT = 0.5
+# Numbers that scoring holds at a time, one for each label and term: 16 MB or so.
+_MOST_NUMBERS = 1_000_000
 # Of other labels than the one that is to win, only those ahead of it can be in its way.
 _MOST_RIVALS = 4
 
@@ -126,7 +128,7 @@ def find_flips(
     pursuits = {
         flip: _Pursuit(_Estimate(removal, logits, bias, flip), most_words=most_words) for flip in wanted[:MOST_SCORINGS]
     }
-    trials = _Trials(removal.words, written, scorer)
+    trials = _Trials(removal.words, written, scorer, n_numbers=ticket.contributions.size)
     while trials.n_left:
         tried = trials.score(_next_sets(pursuits, trials))
         if not tried:
@@ -162,12 +164,13 @@ def _first_untried(pursuit: _Pursuit, trials: _Trials) -> Words | None:
 
 
 class _Trials:
-    """Scores a ticket without some of its words, as often as is left."""
+    """Scores a ticket without some of its words, as often as is left; whole, it takes ``n_numbers``."""
 
-    def __init__(self, words: Sequence[str], written: WrittenWords, scorer: Scorer) -> None:
+    def __init__(self, words: Sequence[str], written: WrittenWords, scorer: Scorer, *, n_numbers: int) -> None:
         self._words = words
         self._written = written
         self._scorer = scorer
+        self._n_at_once = max(1, _MOST_NUMBERS // n_numbers)
         self._logits: dict[Words, Floats] = {}
 
     @property
@@ -178,12 +181,13 @@ class _Trials:
         return words in self._logits
 
     def score(self, sets: Iterable[Words]) -> list[Words]:
-        """Score as many of ``sets`` as may be, at once, and return them."""
+        """Score as many of ``sets`` as may be, and return them."""
         tried = list(sets)[: self.n_left]
-        if tried:
-            texts = [self._written.without({self._words[number] for number in words}) for words in tried]
+        for first in range(0, len(tried), self._n_at_once):
+            some = tried[first : first + self._n_at_once]
+            texts = [self._written.without({self._words[number] for number in words}) for words in some]
             scores = self._scorer.score([title for title, _ in texts], [description for _, description in texts])
-            self._logits.update(zip(tried, scores.logits, strict=True))
+            self._logits.update(zip(some, scores.logits, strict=True))
         return tried
 
     def wins(self, flip: Flip, words: Words) -> bool:

@@ -2,6 +2,7 @@
 
 import math
 import re
+import tracemalloc
 import unicodedata
 from collections.abc import Mapping
 
@@ -282,3 +283,31 @@ def test_a_summary_is_one_sentence_with_the_label(title: str, text: str) -> None
 def test_what_is_no_text_is_a_type_error_that_says_what_is_expected() -> None:
     with pytest.raises(TypeError, match=r"^description is NoneType: expected a string, empty if there is none$"):
         CLASSIFIERS["word 1"].explain("server", None)
+
+
+def test_a_long_ticket_and_many_labels_take_no_more_memory_than_scoring_a_few_times() -> None:
+    words = [
+        f"{first}{second}{third}" for first in "bcdfghjklmnp" for second in "aeiou" for third in "bcdfghjklmnpqrstvwxz"
+    ]
+    labels = tuple(f"Label {number}" for number in range(200))
+    spec = FeatureSpec((BlockSpec("word", 1, 1),))
+    rng = np.random.default_rng(5)
+    points = dict.fromkeys(labels, OperatingPoint(auto=0.7, suggest=0.5))
+    head = Head("topic", labels, (0.0,) * len(labels), DecisionPolicy(points, 0.1, 0.5))
+    weights = rng.normal(0, 2, size=(len(words), len(labels))).astype(np.float32)
+    terms = (tuple(sorted(words)),)
+    classifier = TicketClassifier(
+        ModelData(spec, terms, 1 + rng.random(len(words)), weights, (head,)), {"version": "1.0.0"}
+    )
+    text = " ".join(words)
+    n_bytes_once = 8 * len(words) * len(labels)
+
+    tracemalloc.start()
+    try:
+        explanation = classifier.explain("", text, limit=1)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert any(versus.would_flip for versus in explanation.heads["topic"].versus)
+    assert peak < 20 * n_bytes_once
