@@ -14,7 +14,7 @@ _BYTES_PER_UNIT: Final = 512
 TICKET_UNITS: Final = 128
 # Two full batches, or 128 small ones, may wait: about half a second of work.
 WAITING_BATCH_UNITS: Final = (2 << 20) // _BYTES_PER_UNIT
-# 62 small explanations: about as much.
+# 62 small explanations, or a few long ones, whose bytes count once for each label: a few seconds of work at most.
 WAITING_EXPLANATION_UNITS: Final = (1 << 20) // _BYTES_PER_UNIT
 # Below this the time that a batch takes in its thread does not depend on its size.
 LEAST_BATCH_BYTES: Final = 16_384

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from app.errors import INVALID_API_KEY, MODEL_NOT_LOADED, OVERLOADED, VALIDATION_FAILED, FieldError, ServiceError
+from app.models.counterfactual import MOST_SCORINGS
 from app.models.schemas import MAX_DESCRIPTION_CHARACTERS, MAX_TITLE_CHARACTERS, Ticket, TicketText
 from app.models.withdrawal import withdraw_explained
 from app.web.api.classify import current_model
@@ -14,10 +15,10 @@ from app.web.api.documentation import LIMITED_ERRORS
 from app.web.api.explain_bodies import ExplainQuery, ExplanationBody
 from app.web.api.json_body import JSON_BODY_ERRORS, check_content_headers, decode_strict, read_body, validate
 from app.web.api.query import QUERY_DETAIL, read_query
-from app.web.api.working_thread import in_thread
+from app.web.api.working_thread import Result, in_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from starlette.types import Receive, Scope, Send
 
@@ -64,7 +65,18 @@ async def _explain(scope: Scope, receive: Receive, send: Send) -> None:
             explanation.as_document(), ensure_ascii=False, allow_nan=False, separators=(",", ":")
         ).encode()
 
-    await send_json(send, await in_thread(state["explanation_admission"], len(body), explained))
+    await send_json(send, await explain_in_thread(model, state, len(body), explained))
+
+
+async def explain_in_thread(
+    model: LoadedModel, state: Mapping[str, Any], n_bytes: int, work: Callable[[], Result]
+) -> Result:
+    """Do ``work``, the explanation of a ticket of ``n_bytes``; raise ``ServiceError`` (503) if too much waits already.
+
+    Each label that is compared with makes it longer, as does each byte, until no more scorings are left for others.
+    """
+    n_labels = sum(len(model.classifier.labels(head)) for head in model.classifier.heads)
+    return await in_thread(state["explanation_admission"], n_bytes * min(n_labels, MOST_SCORINGS), work)
 
 
 def explain_ticket(

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from app.web.api.classify import current_model
-from app.web.api.explain import LONGEST_DESCRIPTION, LONGEST_TITLE, check_ticket, explain_ticket
-from app.web.api.working_thread import in_thread
+from app.web.api.explain import LONGEST_DESCRIPTION, LONGEST_TITLE, check_ticket, explain_in_thread, explain_ticket
 from app.web.console.page import PageRequest, action, page
 from app.web.console.try_shown import ShownAnswer, shown_answer
 
@@ -70,7 +69,7 @@ async def _explained(request: PageRequest, title: str, description: str) -> Show
         explanation = explain_ticket(model, state, title, description, limit=_LISTED_TERMS)
         return shown_answer(title, description, explanation, model.classifier)
 
-    return await in_thread(state["explanation_admission"], len(title) + len(description), explained)
+    return await explain_in_thread(model, state, len(title) + len(description), explained)
 
 
 def _rendered(request: PageRequest, ticket: Mapping[str, str], answer: ShownAnswer | None) -> Response:

@@ -143,6 +143,16 @@ def test_what_waits_for_an_explanation_is_bounded_and_holds_up_no_ticket(service
     assert service.classify(dict(TICKET)).status_code == 200
 
 
+def test_of_long_tickets_fewer_explanations_wait(service: Service) -> None:
+    long = {"title": "Server is down", "description": "all users of the server cannot pay " * 500}
+
+    answers = service.request_together(30, "POST", "/explain", json=long)
+
+    n_answered = sum(answer.status_code == 200 for answer in answers)
+    assert 2 <= n_answered < 15
+    assert {answer.json()["error"] for answer in answers if answer.status_code != 200} == {"overloaded"}
+
+
 def test_callers_with_a_key_may_ask(start_service: StartService) -> None:
     service = start_service(api_keys=(hash_key("caller-key"),))
     assert_refused(explain(service), 401, "invalid_api_key")
