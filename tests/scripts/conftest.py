@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import http.server
+import importlib
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -37,6 +39,30 @@ def run_script() -> RunScript:
             timeout=_TIMEOUT_SECONDS,
             check=False,
         )
+
+    return run
+
+
+@pytest.fixture
+def run_here(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> RunScript:
+    """Do the same in this process, which spares the imports of one of its own; what a process does is then not seen."""
+
+    def run(name: str, *arguments: str | Path, cwd: Path = ROOT, **variables: str) -> subprocess.CompletedProcess[str]:
+        command = [str(argument) for argument in arguments]
+        main = importlib.import_module(f"scripts.{name}").main
+        capsys.readouterr()
+        with monkeypatch.context() as context:
+            for variable in os.environ.keys() - clean_environment().keys():
+                context.delenv(variable)
+            for variable, value in variables.items():
+                context.setenv(variable, value)
+            context.chdir(cwd)
+            try:
+                code = main(command)
+            except SystemExit as stopped:
+                code = stopped.code
+        output = capsys.readouterr()
+        return subprocess.CompletedProcess(command, code, output.out, output.err)
 
     return run
 

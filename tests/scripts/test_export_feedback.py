@@ -46,10 +46,8 @@ def test_csv_has_one_row_a_ticket_and_nothing_that_a_spreadsheet_would_run(
 
 
 @pytest.mark.parametrize("name", ["judged.csv", "judged.jsonl"])
-def test_what_is_exported_can_be_trained_on(
-    store: JudgedStore, run_script: RunScript, tmp_path: Path, name: str
-) -> None:
-    assert run_script("export_feedback", store.url, "-o", tmp_path / name).returncode == 0
+def test_what_is_exported_can_be_trained_on(store: JudgedStore, run_here: RunScript, tmp_path: Path, name: str) -> None:
+    assert run_here("export_feedback", store.url, "-o", tmp_path / name).returncode == 0
 
     tickets = read_tickets(tmp_path / name, Intake(for_training=False, column_map={"id": "ticket_id"}))
 
@@ -58,9 +56,9 @@ def test_what_is_exported_can_be_trained_on(
 
 
 def test_json_lines_have_the_texts_as_they_are_and_what_was_answered(
-    store: JudgedStore, run_script: RunScript, tmp_path: Path
+    store: JudgedStore, run_here: RunScript, tmp_path: Path
 ) -> None:
-    assert run_script("export_feedback", "-o", tmp_path / "x.jsonl", STORE_URL=store.url).returncode == 0
+    assert run_here("export_feedback", "-o", tmp_path / "x.jsonl", STORE_URL=store.url).returncode == 0
 
     first, _ = map(json.loads, (tmp_path / "x.jsonl").read_text(encoding="utf-8").splitlines())
 
@@ -72,9 +70,9 @@ def test_json_lines_have_the_texts_as_they_are_and_what_was_answered(
 
 
 def test_label_studio_gets_tasks_with_annotations_and_predictions(
-    store: JudgedStore, run_script: RunScript, tmp_path: Path
+    store: JudgedStore, run_here: RunScript, tmp_path: Path
 ) -> None:
-    assert run_script("export_feedback", store.url, "-o", tmp_path / "tasks.json").returncode == 0
+    assert run_here("export_feedback", store.url, "-o", tmp_path / "tasks.json").returncode == 0
 
     first, second = json.loads((tmp_path / "tasks.json").read_text(encoding="utf-8"))
 
@@ -99,18 +97,18 @@ def test_label_studio_gets_tasks_with_annotations_and_predictions(
     ],
 )
 def test_mistakes_end_with_exit_code_2(
-    run_script: RunScript, tmp_path: Path, arguments: tuple[str, ...], expected: str
+    run_here: RunScript, tmp_path: Path, arguments: tuple[str, ...], expected: str
 ) -> None:
-    done = run_script("export_feedback", *arguments, cwd=tmp_path)
+    done = run_here("export_feedback", *arguments, cwd=tmp_path)
 
     assert done.returncode == 2
     assert expected in done.stderr
 
 
-def test_a_store_without_judged_tickets_writes_nothing(store_url: str, run_script: RunScript, tmp_path: Path) -> None:
+def test_a_store_without_judged_tickets_writes_nothing(store_url: str, run_here: RunScript, tmp_path: Path) -> None:
     JudgedStore(store_url).close()
 
-    done = run_script("export_feedback", store_url, "-o", tmp_path / "x.csv")
+    done = run_here("export_feedback", store_url, "-o", tmp_path / "x.csv")
 
     assert done.returncode == 2
     assert "no judged ticket" in done.stderr

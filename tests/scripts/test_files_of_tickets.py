@@ -3,30 +3,15 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+import train
 from scripts import bulk_classify, bulk_eval
-from tests.processes import ROOT, clean_environment
 
 Command = Callable[..., int]
-
-
-def run_train(*arguments: str | Path) -> int:
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "train.py"), *map(str, arguments)],
-        env=clean_environment(),
-        capture_output=True,
-        encoding="utf-8",
-        timeout=60,
-        check=False,
-    )
-    sys.stderr.write(done.stderr)
-    return done.returncode
 
 
 @pytest.fixture(params=["train", "bulk_classify", "bulk_eval"])
@@ -35,7 +20,7 @@ def command(request: pytest.FixtureRequest, models_dir: Path, tmp_path: Path) ->
 
     def run(path: Path, *arguments: str) -> int:
         if request.param == "train":
-            return run_train("--data", path, "--models-dir", tmp_path / "models", *arguments)
+            return train.main(["--data", str(path), "--models-dir", str(tmp_path / "models"), *arguments])
         if request.param == "bulk_eval":
             return bulk_eval.main(["--csv", str(path), *arguments])
         output = tmp_path / "out.csv"

@@ -82,7 +82,7 @@ def test_an_export_is_kept_once_whoever_sends_it_again(
 
 
 def test_with_its_text_a_ticket_that_was_never_classified_is_taken_and_without_it_refused(
-    start_process: StartProcess, store_url: str, run_script: RunScript, tmp_path: Path
+    start_process: StartProcess, store_url: str, run_here: RunScript, tmp_path: Path
 ) -> None:
     service = serve(start_process, store_url)
     export = tmp_path / "export.jsonl"
@@ -93,8 +93,8 @@ def test_with_its_text_a_ticket_that_was_never_classified_is_taken_and_without_i
     ]
     export.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
-    done = run_script("import_feedback", export, "--base-url", service.base_url)
-    again = run_script("import_feedback", export, "--base-url", service.base_url, "--allow-new-labels")
+    done = run_here("import_feedback", export, "--base-url", service.base_url)
+    again = run_here("import_feedback", export, "--base-url", service.base_url, "--allow-new-labels")
 
     assert done.returncode == 1, done.stderr
     for outcome in ("kept: never classified here", "refused: unknown_prediction", "refused: unknown_label"):
@@ -114,12 +114,12 @@ def test_with_its_text_a_ticket_that_was_never_classified_is_taken_and_without_i
     ],
 )
 def test_a_file_that_does_not_fit_ends_with_exit_code_2_and_nothing_is_sent(
-    run_script: RunScript, write_csv: WriteTickets, header: list[str], arguments: tuple[str, ...], expected: str
+    run_here: RunScript, write_csv: WriteTickets, header: list[str], arguments: tuple[str, ...], expected: str
 ) -> None:
     export = write_csv(header, [["1", "Low"]])
 
     with ScriptedService([(200, {}, {})], metadata={"label_distributions": HEADS}) as service:
-        done = run_script("import_feedback", export, "--base-url", service.base_url, *arguments)
+        done = run_here("import_feedback", export, "--base-url", service.base_url, *arguments)
 
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert expected in done.stderr
@@ -127,7 +127,7 @@ def test_a_file_that_does_not_fit_ends_with_exit_code_2_and_nothing_is_sent(
 
 
 def test_a_batch_that_is_not_taken_ends_the_command_and_says_from_which_row_on(
-    run_script: RunScript, write_csv: WriteTickets
+    run_here: RunScript, write_csv: WriteTickets
 ) -> None:
     export = write_csv(["id", "priority"], [[str(i), "low"] for i in range(501)])
     kept = {"results": [{"feedback_id": "x", "prediction_id": "y", "agreed": {"priority": False}}] * 500}
@@ -136,7 +136,7 @@ def test_a_batch_that_is_not_taken_ends_the_command_and_says_from_which_row_on(
         [(200, {}, kept), (401, {}, {"error": "invalid_api_key", "detail": "a key is needed"})],
         metadata={"label_distributions": HEADS},
     ) as service:
-        done = run_script("import_feedback", export, "--base-url", service.base_url)
+        done = run_here("import_feedback", export, "--base-url", service.base_url)
 
     assert done.returncode == 1
     assert "rows from 502 on were not kept: 401 invalid_api_key: a key is needed" in done.stderr
@@ -146,12 +146,12 @@ def test_a_batch_that_is_not_taken_ends_the_command_and_says_from_which_row_on(
 
 
 def test_a_service_that_is_not_there_and_a_key_that_is_not_there_are_said_in_one_line(
-    run_script: RunScript, write_csv: WriteTickets
+    run_here: RunScript, write_csv: WriteTickets
 ) -> None:
     export = write_csv(["id", "priority"], [["1", "Low"]])
 
-    away = run_script("import_feedback", export, "--base-url", f"http://127.0.0.1:{free_port()}")
-    without_key = run_script("import_feedback", export, "--api-key-env", "NO_SUCH_KEY")
+    away = run_here("import_feedback", export, "--base-url", f"http://127.0.0.1:{free_port()}")
+    without_key = run_here("import_feedback", export, "--api-key-env", "NO_SUCH_KEY")
 
     assert (away.returncode, away.stderr.count("\n")) == (1, 1)
     assert "does not answer" in away.stderr

@@ -58,10 +58,8 @@ def test_the_precision_of_the_training_gives_its_thresholds_again(models: Path, 
         assert after == before
 
 
-def test_a_lower_precision_is_acted_on_more_often_and_everything_tells_of_it(
-    models: Path, run_script: RunScript
-) -> None:
-    done = run_script("set_thresholds", "--models-dir", models, "--target-precision", "0.7", "--head", "department")
+def test_a_lower_precision_is_acted_on_more_often_and_everything_tells_of_it(models: Path, run_here: RunScript) -> None:
+    done = run_here("set_thresholds", "--models-dir", models, "--target-precision", "0.7", "--head", "department")
 
     assert done.returncode == 0, done.stderr
     before, after = models / "v1.2.0", models / "v1.2.1"
@@ -82,11 +80,11 @@ def test_a_lower_precision_is_acted_on_more_often_and_everything_tells_of_it(
 
 
 def test_only_what_tells_of_decisions_differs_and_the_old_version_is_as_it_was(
-    models: Path, run_script: RunScript
+    models: Path, run_here: RunScript
 ) -> None:
     old = {path.name: path.read_bytes() for path in (models / "v1.2.0").iterdir()}
 
-    done = run_script("set_thresholds", "--models-dir", models, "--set", "priority.Urgent.auto=0.5")
+    done = run_here("set_thresholds", "--models-dir", models, "--set", "priority.Urgent.auto=0.5")
 
     assert done.returncode == 0, done.stderr
     assert {path.name: path.read_bytes() for path in (models / "v1.2.0").iterdir()} == old
@@ -97,12 +95,12 @@ def test_only_what_tells_of_decisions_differs_and_the_old_version_is_as_it_was(
 
 
 def test_the_service_decides_by_the_new_thresholds(
-    models: Path, run_script: RunScript, start_service: StartService
+    models: Path, run_here: RunScript, start_service: StartService
 ) -> None:
     before = TicketClassifier.load(models / "v1.2.0").predict(**TICKET).heads["department"]
     for threshold in ("0", "1"):
         setting = f"department.{before.label}.auto={threshold}"
-        assert run_script("set_thresholds", "--models-dir", models, "--set", setting).returncode == 0
+        assert run_here("set_thresholds", "--models-dir", models, "--set", setting).returncode == 0
 
     answers = {}
     for version in ("1.2.1", "1.2.2"):
@@ -120,24 +118,24 @@ def serving(models: Path) -> str | None:
     return model.version if model else None
 
 
-def test_the_new_version_serves_only_when_it_is_asked_for(models: Path, run_script: RunScript) -> None:
+def test_the_new_version_serves_only_when_it_is_asked_for(models: Path, run_here: RunScript) -> None:
     assert serving(models) == "1.2.0"
 
-    unasked = run_script("set_thresholds", "--models-dir", models, "--target-precision", "0.8")
+    unasked = run_here("set_thresholds", "--models-dir", models, "--target-precision", "0.8")
     assert (unasked.returncode, serving(models)) == (0, "1.2.0")
     assert "1.2.0 serves as before" in unasked.stdout
     assert (models / "ACTIVE").read_text() == "1.2.0\n"
 
-    again = run_script("set_thresholds", "--models-dir", models, "--target-precision", "0.7")
+    again = run_here("set_thresholds", "--models-dir", models, "--target-precision", "0.7")
     assert (again.returncode, serving(models)) == (0, "1.2.0")
 
-    asked = run_script("set_thresholds", "--models-dir", models, "--target-precision", "0.6", "--activate")
+    asked = run_here("set_thresholds", "--models-dir", models, "--target-precision", "0.6", "--activate")
     assert (asked.returncode, serving(models)) == (0, "1.2.3")
     assert "1.2.3 serves from now on" in asked.stdout
 
 
-def test_coverage_and_precision_of_each_label_are_printed(models: Path, run_script: RunScript) -> None:
-    done = run_script("set_thresholds", "--models-dir", models, "--target-precision", "0.8", "--head", "department")
+def test_coverage_and_precision_of_each_label_are_printed(models: Path, run_here: RunScript) -> None:
+    done = run_here("set_thresholds", "--models-dir", models, "--target-precision", "0.8", "--head", "department")
 
     for label, of_label in figures(models / "v1.2.1", "department")["operating_points_out_of_fold"].items():
         auto: dict[str, float] = of_label["auto"]  # type: ignore[assignment]
@@ -149,8 +147,8 @@ def test_coverage_and_precision_of_each_label_are_printed(models: Path, run_scri
     assert "priority.Urgent: answers" not in done.stdout
 
 
-def test_a_threshold_can_be_taken_away(models: Path, run_script: RunScript) -> None:
-    done = run_script(
+def test_a_threshold_can_be_taken_away(models: Path, run_here: RunScript) -> None:
+    done = run_here(
         "set_thresholds", "--models-dir", models, "--version", "2.0.0", "--set", "department.Tech Support.auto=none"
     )
 
@@ -162,8 +160,8 @@ def test_a_threshold_can_be_taken_away(models: Path, run_script: RunScript) -> N
     assert metadata["promised_precision"] == {"priority": 0.95, "department": None}
 
 
-def test_a_precision_that_no_threshold_reaches_is_said_to_be_infeasible(models: Path, run_script: RunScript) -> None:
-    done = run_script("set_thresholds", "--models-dir", models, "--target-precision", "0.9999")
+def test_a_precision_that_no_threshold_reaches_is_said_to_be_infeasible(models: Path, run_here: RunScript) -> None:
+    done = run_here("set_thresholds", "--models-dir", models, "--target-precision", "0.9999")
 
     assert done.returncode == 0, done.stderr
     infeasible = [line for line in done.stdout.splitlines() if line.endswith("a precision of 0.9999 is infeasible")]
@@ -202,19 +200,19 @@ def test_bad_usage_ends_with_exit_code_2_and_writes_nothing(
     assert [path.name for path in models.iterdir()] == ["v1.2.0"]
 
 
-def test_an_altered_version_ends_with_exit_code_1(models: Path, run_script: RunScript) -> None:
+def test_an_altered_version_ends_with_exit_code_1(models: Path, run_here: RunScript) -> None:
     (models / "v1.2.0" / "metrics.json").write_text("{}")
 
-    done = run_script("set_thresholds", "--models-dir", models, "--target-precision", "0.9")
+    done = run_here("set_thresholds", "--models-dir", models, "--target-precision", "0.9")
 
     assert done.returncode == 1
     assert "metrics.json" in done.stderr
 
 
-def test_a_version_without_counts_says_what_to_do(models_dir: Path, tmp_path: Path, run_script: RunScript) -> None:
+def test_a_version_without_counts_says_what_to_do(models_dir: Path, tmp_path: Path, run_here: RunScript) -> None:
     models = Path(shutil.copytree(models_dir, tmp_path / "old"))
 
-    done = run_script("set_thresholds", "--models-dir", models, "--target-precision", "0.9")
+    done = run_here("set_thresholds", "--models-dir", models, "--target-precision", "0.9")
 
     assert done.returncode == 2
     assert "has no confidence_counts.json: train the version again" in done.stderr

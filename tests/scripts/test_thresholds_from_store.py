@@ -95,13 +95,11 @@ def test_a_label_that_people_found_wrong_acts_no_more_and_one_that_is_right_may_
     }  # fmt: skip
 
 
-def test_too_few_judged_answers_are_refused_with_numbers(
-    models: Path, store: JudgedStore, run_script: RunScript
-) -> None:
+def test_too_few_judged_answers_are_refused_with_numbers(models: Path, store: JudgedStore, run_here: RunScript) -> None:
     label, other, *_ = points(models / "v1.2.0")
     audit(store, label, n=5, n_right=5, other=other)
 
-    done = run_script("set_thresholds", "--models-dir", models, "--from-store", store.url)
+    done = run_here("set_thresholds", "--models-dir", models, "--from-store", store.url)
 
     assert done.returncode == 2
     assert f"too few answers of this version were judged: department.{label} 5 (worth 5)" in done.stderr
@@ -119,9 +117,9 @@ def test_too_few_judged_answers_are_refused_with_numbers(
     ],
 )
 def test_without_a_store_one_line_says_what_to_do(
-    models: Path, run_script: RunScript, arguments: tuple[str, ...], expected: str
+    models: Path, run_here: RunScript, arguments: tuple[str, ...], expected: str
 ) -> None:
-    done = run_script("set_thresholds", "--models-dir", models, *arguments)
+    done = run_here("set_thresholds", "--models-dir", models, *arguments)
 
     assert done.returncode == 2
     assert expected in done.stderr
