@@ -307,6 +307,49 @@ def test_what_was_not_sent_yet_outlives_a_reload(open_page: OpenPage, service: C
     wait_for_judgements(database, 1)
 
 
+def test_what_was_taken_back_while_the_answer_was_lost_does_not_count(
+    open_page: OpenPage, service: Console, database: Database
+) -> None:
+    put(database, 3)
+    page = open_page(service, expected_statuses={503})
+    page.goto("/console/review")
+    page.wait_for_load_state("networkidle")
+
+    def lose_the_answer(route: Route) -> None:
+        route.fetch()
+        away(route)
+
+    page.route("**/review-judge", lose_the_answer)
+    press(page, "Enter")
+    page.get_by_text("One judgement waits to be sent").wait_for()
+    assert len(rows_of(database, feedback)) == 1
+    page.unroute("**/review-judge")
+
+    press(page, "u")
+
+    wait_for_title(page, "Ticket 0")
+    wait_for_judgements(database, 0)
+
+
+def test_what_was_taken_back_and_not_sent_yet_outlives_a_reload(
+    open_page: OpenPage, service: Console, database: Database
+) -> None:
+    put(database, 3)
+    page = open_page(service, expected_statuses={503})
+    page.goto("/console/review")
+    page.wait_for_load_state("networkidle")
+    press(page, "Enter")
+    wait_for_judgements(database, 1)
+    page.route("**/review-take-back", away)
+    press(page, "u")
+    page.get_by_text("wait").first.wait_for()
+    page.unroute("**/review-take-back")
+
+    page.reload()
+
+    wait_for_judgements(database, 0)
+
+
 def test_two_reviewers_see_different_tickets_and_one_who_is_late_is_told(
     open_page: OpenPage, keyed_service: Console, keyed_database: Database
 ) -> None:

@@ -33,7 +33,7 @@ const outbox = new Outbox(root.dataset.reviewer, {
   onSent(entry, page) {
     notices.querySelector(".waiting")?.remove();
     const feedbackId = page.querySelector("#desk")?.dataset.feedback;
-    if (feedbackId) feedbackIds.set(entry.key, feedbackId);
+    if (feedbackId) learn(entry.key, feedbackId);
     const given = take(page);
     if (entry.path === "review-take-back") showAgain(entry, given);
     else given.forEach(arrive);
@@ -163,7 +163,17 @@ function takeBack() {
   bring(last.ticket);
   say(`Taken back: ${last.ticket.title}`);
   if (outbox.withdraw(last.key)) settle();
-  else outbox.add({ path: "review-take-back", key: null, of: last.key, shown: last.ticket.id, title: last.ticket.title, fields: {} });
+  else outbox.add({ path: "review-take-back", key: null, of: last.key, shown: last.ticket.id, title: last.ticket.title, fields: known(last.key) });
+}
+
+function known(key) {
+  return feedbackIds.has(key) ? { feedback_id: feedbackIds.get(key) } : {};
+}
+
+// What waits to be taken back keeps the id, for when this page is closed before it is sent.
+function learn(key, feedbackId) {
+  feedbackIds.set(key, feedbackId);
+  for (const entry of outbox.entries.filter((one) => one.of === key)) entry.fields = known(key);
 }
 
 function takeBackOf(feedbackId, title) {

@@ -43,10 +43,10 @@ export class Outbox {
     this.send();
   }
 
-  // Forget an entry that is not on its way yet; return whether there was one.
+  // Forget an entry that was never on its way; return whether there was one. Of others, the answer alone may be lost.
   withdraw(key) {
-    const index = this.#entries.findIndex((entry) => entry.key === key);
-    if (index < 0 || (index === 0 && this.#isBusy)) return false;
+    const index = this.#entries.findIndex((entry) => entry.key === key && !entry.isTried);
+    if (index < 0) return false;
     this.#entries.splice(index, 1);
     this.#keep();
     return true;
@@ -66,6 +66,8 @@ export class Outbox {
   async #sendFirst(entry) {
     const fields = this.#ears.fieldsOf(entry);
     if (fields === null) return this.#drop();
+    entry.isTried = true;
+    this.#keep();
     let response;
     try {
       response = await post(entry.path, fields, entry.key);
@@ -75,8 +77,9 @@ export class Outbox {
     const page = parse(await response.text());
     if (response.ok) {
       this.#pauseMs = FIRST_PAUSE_MS;
-      this.#drop();
+      this.#entries.shift();
       this.#ears.onSent(entry, page);
+      this.#keep();
       return true;
     }
     const said = page.querySelector("[data-error]");
