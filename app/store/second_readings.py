@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from app.store.database import Database, Kind
 
+# Tickets that agreement is said of, the latest ones, which bounds how long the pages that say it take.
+MOST_READINGS: Final = 2_000
 # As the partial index says it: SQLite compares the words.
 _IS_OPEN: Final = text("second_readings.is_open")
 
@@ -142,12 +144,20 @@ def after_taking_back(
         connection.execute(update(second_readings).where(columns.prediction_id == prediction_id).values(values))
 
 
-def read_pairs(database: Database) -> list[Pair]:
-    """Return what two people said of the same heads, in the order of the tickets.
+def read_pairs(database: Database, *, most: int = MOST_READINGS) -> list[Pair]:
+    """Return what two people said of the same heads of the latest tickets, at most so many, in their order.
 
     Of each of them the first judgement that was not taken back counts: what they said later, they may have agreed on.
     """
-    readings = second_readings.c
+    columns = second_readings.c
+    latest = (
+        select(columns.prediction_id, columns.first_reviewer, columns.reviewer)
+        .where(~columns.is_open, columns.reviewer != columns.first_reviewer)
+        .order_by(columns.prediction_id.desc())
+        .limit(most)
+        .subquery()
+    )
+    readings = latest.c
     theirs = or_(feedback.c.reviewer == readings.first_reviewer, feedback.c.reviewer == readings.reviewer)
     statement = (
         select(
@@ -156,10 +166,9 @@ def read_pairs(database: Database) -> list[Pair]:
             judgements.c.label,
             (feedback.c.reviewer == readings.first_reviewer).label("is_first"),
         )
-        .select_from(second_readings)
+        .select_from(latest)
         .join(feedback, and_(feedback.c.prediction_id == readings.prediction_id, theirs))
         .join(judgements, judgements.c.feedback_id == feedback.c.feedback_id)
-        .where(~readings.is_open, readings.reviewer != readings.first_reviewer)
         .where(feedback.c.source == "review", feedback.c.taken_back_ms.is_(None), ~feedback.c.accepted_together)
         .order_by(feedback.c.prediction_id, judgements.c.head, feedback.c.feedback_id)
     )

@@ -20,7 +20,7 @@ from app.store.second_readings import read_pairs
 from app.store.tables import second_readings
 from app.store.taking_back import take_back
 from tests.review_items import Item, put_in_queue
-from tests.store.desk import JUDGE, Reviewer, always, never
+from tests.store.desk import HIGH, JUDGE, Reviewer, always, never
 from tests.stored import counting_label, is_open, rows_of
 
 LOW = {"priority": "Low"}
@@ -205,6 +205,18 @@ def test_what_they_say_after_both_have_judged_changes_no_pair(database: Database
     record(database, [both], judge=JUDGE, keeps_text=True)
 
     assert pairs(database) == [("priority", "High", "Low")]
+
+
+def test_of_many_tickets_that_two_have_judged_the_latest_are_compared(
+    database: Database, mia: Reviewer, leo: Reviewer
+) -> None:
+    for labels in (HIGH, LOW):
+        item = judged_once(database, mia)
+        leo.take()
+        leo.judge(item, labels)
+
+    assert [pair.second for pair in read_pairs(database, most=9)] == ["High", "Low"]
+    assert [pair.second for pair in read_pairs(database, most=1)] == ["Low"]
 
 
 def test_a_first_judgement_that_was_taken_back_makes_no_pair(database: Database, mia: Reviewer, leo: Reviewer) -> None:
