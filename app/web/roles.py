@@ -30,6 +30,7 @@ LEAST_ROLES: Final[Mapping[str, Role]] = MappingProxyType(
         "/redoc": Role.ANYONE,
         "/redoc/redoc.standalone.js": Role.ANYONE,
         "/console": Role.ANYONE,
+        "/console/": Role.ANYONE,
         "/console/sign-in": Role.ANYONE,
         "/console/sign-out": Role.ANYONE,
         "/console/static/{name}": Role.ANYONE,

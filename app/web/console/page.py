@@ -171,7 +171,7 @@ def refusal_page(scope: Scope, kind: ErrorKind) -> Response:
     """Return what a person sees who may not see a page: where to sign in, if that helps."""
     if kind is INVALID_API_KEY and scope["method"] in {"GET", "HEAD"} and not _wants_fragment(scope):
         wanted = _page_of(scope)
-        return to_page(f"{_way_to_pages(scope)}sign-in" + (f"?next={wanted}" if wanted in PAGES else ""))
+        return to_page(f"{way_to_pages(scope)}sign-in" + (f"?next={wanted}" if wanted in PAGES else ""))
     return error_page(scope, ServiceError(kind), scope["state"]["session"])
 
 
@@ -198,7 +198,7 @@ def _rendered(
         "is_signed_in": session is not None and session.client is not None,
         "request_id": state.get("request_id", ""),
         "page": _page_of(scope),
-        "pages": _way_to_pages(scope),
+        "pages": way_to_pages(scope),
     }
     content = _environment().get_template(template).render({**of_every_page, **context})
     return HTMLResponse(content, status, PAGE_HEADERS)
@@ -210,7 +210,7 @@ def _page_of(scope: Scope) -> str:
     return route.removeprefix(f"{CONSOLE_PATH}/").partition("/")[0]
 
 
-def _way_to_pages(scope: Scope) -> str:
+def way_to_pages(scope: Scope) -> str:
     """Return what makes the name of a page an address, as seen from the one that was asked for."""
     below = scope["state"]["route"].count("/") - _PAGE_DEPTH
     return f"{CONSOLE_PATH.removeprefix('/')}/" if below < 0 else "../" * below

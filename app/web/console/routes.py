@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from app.limits.clients import Role
 from app.web.console.models_page import ModelsPage
-from app.web.console.page import FIRST_PAGE, PageRequest, page, to_page
+from app.web.console.page import FIRST_PAGE, PageRequest, page, to_page, way_to_pages
 from app.web.console.quality_page import QualityPage
 from app.web.console.review_page import ReviewPage
 from app.web.console.sign_in import SignIn
@@ -30,6 +30,8 @@ def console_routes(*, clients: ClientIdentifier, attempts: RateLimiter, keeps_te
     has_admins = bool(clients.with_role(Role.ADMIN))
     return [
         page(CONSOLE_PATH, _first_page),
+        # As people type it.
+        page(f"{CONSOLE_PATH}/", _first_page),
         *SignIn(clients, attempts).routes(),
         *ReviewPage(keeps_text=keeps_text).routes(),
         *QualityPage(has_admins=has_admins).routes(),
@@ -39,5 +41,5 @@ def console_routes(*, clients: ClientIdentifier, attempts: RateLimiter, keeps_te
     ]
 
 
-async def _first_page(_: PageRequest) -> Response:
-    return to_page(f"console/{FIRST_PAGE}")
+async def _first_page(request: PageRequest) -> Response:
+    return to_page(f"{way_to_pages(request.scope)}{FIRST_PAGE}")

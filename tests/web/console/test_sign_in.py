@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 from typing import TYPE_CHECKING
+from urllib.parse import urljoin
 
 import pytest
 
@@ -36,6 +37,14 @@ def test_a_key_that_opens_no_tickets_begins_no_session(browser: Browser, key: st
     assert response.status_code == 401
     assert "not one of a reviewer or an admin" in response.text
     assert not browser.is_signed_in()
+
+
+@pytest.mark.parametrize("address", ["/console", "/console/"])
+def test_the_console_sends_to_its_first_page_as_people_type_its_address(service: Service, address: str) -> None:
+    response = service.request("GET", address)
+
+    assert response.status_code == 303
+    assert urljoin(address, response.headers["location"]) == "/console/review"
 
 
 @pytest.mark.parametrize(
