@@ -5,8 +5,10 @@ Everything here blocks, so it belongs into threads; ``app.store.store`` has them
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
+import threading
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -50,6 +52,10 @@ _LEAST_SQLITE: Final = (3, 38, 0)
 _NO_BOUND: Final = -1
 # What is wrong with a statement or its values, not with the database.
 _OURS: Final = (IntegrityError, ProgrammingError, DataError)
+
+
+# No connection of this process may come to be between the making of a file and the closing of what made it.
+_making_file: Final = threading.Lock()
 
 
 class StoreUnavailableError(ServiceError):
@@ -139,8 +145,7 @@ def _sqlite_engine(url: URL) -> Engine:
     @event.listens_for(engine, "do_connect")
     def make_file(*_: object) -> None:
         check_sqlite_version(sqlite3.sqlite_version_info)
-        # The log and the index beside it get the mode of the file.
-        os.close(os.open(str(url.database), os.O_CREAT | os.O_RDWR, 0o600))
+        _make_file(Path(str(url.database)))
 
     @event.listens_for(engine, "connect")
     def configure(connection: sqlite3.Connection, _: object) -> None:
@@ -164,6 +169,17 @@ def _sqlite_engine(url: URL) -> Engine:
         connection.exec_driver_sql(options[_BEGIN])
 
     return engine
+
+
+def _make_file(path: Path) -> None:
+    """Make the file if it is not there, for its owner only; the log and the index beside it get its mode.
+
+    A file that is there must not even be opened: when a process closes any descriptor of a file, POSIX takes all its
+    locks of that file, those of SQLite's other connections too. The next program that closes the database then believes
+    to be the last that has it open and removes the log, into which this process goes on writing, for nobody.
+    """
+    with _making_file, contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
 
 
 def _keep_a_write_ahead_log(connection: sqlite3.Connection) -> None:

@@ -143,3 +143,29 @@ def test_a_new_file_is_opened_while_another_process_begins_to_use_it(tmp_path: P
 def _version(database: Database) -> str:
     with database.reading() as connection:
         return str(connection.execute(text("SELECT sqlite_version()")).scalar_one())
+
+
+def test_what_is_written_after_another_program_has_looked_is_there_for_all(database: Database, url: str) -> None:
+    look = (
+        "import sys; from sqlalchemy import text; from app.store.database import Database\n"
+        "database = Database(sys.argv[1])\n"
+        "with database.reading() as connection:\n"
+        "    print(connection.execute(text('SELECT count(*) FROM notes')).scalar_one())\n"
+        "database.close()\n"
+    )
+
+    def seen_by_another_program() -> int:
+        return int(subprocess.run([sys.executable, "-c", look, url], check=True, capture_output=True, text=True).stdout)
+
+    with database.writing() as connection:
+        connection.execute(text("CREATE TABLE notes (number INTEGER)"))
+    # A second connection, beside one that stays open.
+    with database.reading(), database.reading() as connection:
+        connection.execute(text("SELECT count(*) FROM notes")).scalar_one()
+    assert seen_by_another_program() == 0
+
+    for number in range(3):
+        with database.writing() as connection:
+            connection.execute(text("INSERT INTO notes VALUES (:number)"), {"number": number})
+
+    assert seen_by_another_program() == 3
