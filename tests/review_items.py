@@ -23,6 +23,7 @@ class Item:
         default_factory=lambda: {"priority": ("High", "suggest"), "department": ("Sales", "auto")}
     )
     title: str | None = "Server is down"
+    description: str = "All users are affected"
     ticket_id: str | None = None
     is_open: bool = True
     prediction_id: str = field(default_factory=new_id)
@@ -60,7 +61,7 @@ def _prediction(item: Item) -> dict[str, Any]:
         "is_audit": item.is_audit,
         "asked_chance": 0.05 if item.is_audit else 1.0,
         "title": item.title,
-        "description": None if item.title is None else "All users are affected",
+        "description": None if item.title is None else item.description,
         "customer_email": None,
     }
 
