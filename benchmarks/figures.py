@@ -32,6 +32,7 @@ from benchmarks.tables import (
 
 PAGES = (
     "README.md",
+    "docs/explanations.md",
     "docs/feedback.md",
     "docs/model.md",
     "docs/operations.md",
