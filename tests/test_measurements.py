@@ -24,6 +24,7 @@ MEASUREMENT = re.compile(
 )
 # What the pages say in such a form and nobody measures: limits, settings, time-outs and promises.
 LIMITS = {
+    "docs/explanations.md": {"50 times"},
     "docs/feedback.md": {"10 seconds"},
     "docs/model.md": {"0.2 points", "0.4", "0.95", "0.1", "96 bytes"},
     "docs/operations.md": {
