@@ -41,6 +41,9 @@ STORE_URLS = "sqlite:///FILE, postgresql://USER@HOST:PORT/NAME and off"
 # A name that is shown and stored, and the hash of the key that it belongs to.
 REVIEWER_NAME = re.compile(r"[A-Za-z0-9._@-]{1,64}", re.ASCII)
 _REVIEWER_KEY = re.compile(rf"({REVIEWER_NAME.pattern}):([0-9A-Fa-f]{{64}})", re.ASCII)
+_SHARES_EXPECTED = 'JSON such as {"priority": {"Urgent": 0.1, "Low": 0.9}}, the shares of a head above 0 and 1 in all'
+# Shares that people round do not sum to exactly one.
+_SUM_TOLERANCE = 0.01
 _SHA256_HEX = re.compile(r"[0-9a-f]{64}")
 _PEM_PUBLIC_KEY = b"-----BEGIN PUBLIC KEY-----"
 _MAX_KEY_BYTES = 1 << 16
@@ -92,6 +95,9 @@ class Settings(BaseSettings):
     structured_logs: bool = Field(default=True, description="JSON lines; false: readable text")
     drift_window: int = Field(
         1000, ge=500, le=100_000, description="tickets of each process that drift is computed from"
+    )
+    label_shares: Annotated[dict[str, dict[str, float]], NoDecode] = Field(
+        {}, description="JSON, by head the share of each label among the tickets to come; answers are adapted to it"
     )
     metrics_dir: str = Field(
         "", description="where processes share their metrics; `python -m app` makes and removes one of its own"
@@ -224,6 +230,22 @@ class Settings(BaseSettings):
             raise ValueError(f"is not {_ORIGINS_EXPECTED}")
         return value
 
+    @field_validator("label_shares", mode="before")
+    @classmethod
+    def _read_shares(cls, value: object) -> object:
+        try:
+            return json.loads(value) if isinstance(value, str) else value
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"is not {_SHARES_EXPECTED}") from error
+
+    @field_validator("label_shares")
+    @classmethod
+    def _check_shares(cls, value: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
+        for shares in value.values():
+            if not all(share > 0 for share in shares.values()) or abs(sum(shares.values()) - 1) > _SUM_TOLERANCE:
+                raise ValueError(f"is not {_SHARES_EXPECTED}")
+        return value
+
     @field_validator("api_keys", "admin_api_keys")
     @classmethod
     def _check_hashes(cls, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -325,6 +347,14 @@ def _cut(value: str) -> str:
     return value if len(value) <= _MAX_QUOTED_CHARACTERS else value[:_MAX_QUOTED_CHARACTERS] + "..."
 
 
+# What the library's own message would not say.
+_FORMS = {
+    "trusted_proxies": "a list of addresses or networks such as 10.0.0.0/8",
+    "cors_allow_origins": _ORIGINS_EXPECTED,
+    "label_shares": _SHARES_EXPECTED,
+}
+
+
 def _expectation(field: str, error_type: str, message: str) -> str:
     info = Settings.model_fields[field]
     bounds = {name: getattr(rule, name) for rule in info.metadata for name in ("ge", "le") if hasattr(rule, name)}
@@ -335,8 +365,6 @@ def _expectation(field: str, error_type: str, message: str) -> str:
         return "is neither true nor false"
     if get_origin(info.annotation) is Literal:
         return f"is not one of {', '.join(get_args(info.annotation))}"
-    if field == "trusted_proxies" and error_type != "value_error":
-        return "is not a list of addresses or networks such as 10.0.0.0/8"
-    if field == "cors_allow_origins" and error_type != "value_error":
-        return f"is not {_ORIGINS_EXPECTED}"
+    if field in _FORMS and error_type != "value_error":
+        return f"is not {_FORMS[field]}"
     return message.removeprefix("Value error, ")

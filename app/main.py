@@ -148,6 +148,7 @@ def _lifespan(
             Path(settings.models_base_dir),
             pinned_version=settings.pinned_version,
             check_manifest=check_manifest,
+            shares=settings.label_shares,
             on_change=show,
             on_reload=app_metrics.model_reloaded,
         )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import json
 import logging
 import os
 import sys
 import time
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -19,6 +20,7 @@ from rich.console import Console
 
 from app.config import load_settings
 from app.models.artifacts import MANIFEST_NAME
+from app.models.label_shares import Shares
 from app.models.versions import VersionName
 from app.serving.registry import ModelRegistry
 from app.tickets.columns import TextColumns, choose_text_columns
@@ -31,6 +33,7 @@ from scripts.lib.classify_processes import Job, WorkerError, classify_in_order
 from scripts.lib.prediction_columns import prediction_columns
 from scripts.lib.progress import show_progress
 from scripts.lib.resumable_output import ResumableOutput, ResumeError
+from scripts.lib.shares_of_file import estimated_shares
 
 # A part of the output's identity: confidences are computed chunk by chunk, and must not depend on where a run began.
 _TICKETS_IN_CHUNK = 1024
@@ -76,11 +79,12 @@ class UsageError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """The version that classifies."""
+    """The version that classifies, adapted to the shares of labels that the service is adapted to."""
 
     directory: Path
     version: str
     heads: tuple[str, ...]
+    shares: Shares
 
 
 class ModelError(Exception):
@@ -106,6 +110,11 @@ def _parser() -> argparse.ArgumentParser:
         "--excel",
         action="store_true",
         help="CSV for Excel: the mark by which it knows UTF-8, and an apostrophe before what it would run as a formula",
+    )
+    parser.add_argument(
+        "--adapt-to-mix",
+        action="store_true",
+        help="estimate how often each label is due in IN, and classify as for tickets in these shares",
     )
     parser.add_argument("--resume", action="store_true", help="go on with a run that was stopped")
     parser.add_argument(
@@ -156,14 +165,19 @@ def _classify(arguments: argparse.Namespace, console: Console) -> int:
     model = _find_model(arguments, console)
     writer = TableWriter.choose(source, output, prediction_columns(model.heads), for_excel=arguments.excel)
     console.print(_reading(text_columns), markup=False, soft_wrap=True)
+    job = Job(model.directory, text_columns, writer, model.shares)
+    if arguments.adapt_to_mix:
+        job = replace(job, shares={})
+        job = replace(job, shares=estimated_shares(source.chunks(_TICKETS_IN_CHUNK), job))
+        console.print(f"estimated shares of labels: {json.dumps(_rounded(job.shares))}", markup=False, soft_wrap=True)
     identity = {
         "input": source.sha256,
         "columns": asdict(text_columns),
         "format": f"{writer.format}{' for Excel' if arguments.excel else ''}",
         "model": hashlib.sha256((model.directory / MANIFEST_NAME).read_bytes()).hexdigest(),
         "chunk size": _TICKETS_IN_CHUNK,
+        "shares of labels": job.shares,
     }
-    job = Job(model.directory, text_columns, writer)
     with ResumableOutput(
         output, identity, resume=arguments.resume, checkpoint_seconds=arguments.checkpoint_seconds
     ) as part:
@@ -187,6 +201,10 @@ def _classify(arguments: argparse.Namespace, console: Console) -> int:
     return 0
 
 
+def _rounded(shares: Shares) -> dict[str, dict[str, float]]:
+    return {head: {label: round(share, 4) for label, share in of_head.items()} for head, of_head in shares.items()}
+
+
 def _reading(columns: TextColumns) -> str:
     found = (f"{'none' if name is None else quoted(name)} as {field}" for field, name in asdict(columns).items())
     return f"reading {', '.join(found)}"
@@ -208,14 +226,15 @@ def _write(part: ResumableOutput, job: Job, n_processes: int, console: Console) 
 def _find_model(arguments: argparse.Namespace, console: Console) -> Model:
     settings = load_settings()
     models_dir = arguments.models_dir or Path(settings.models_base_dir)
-    registry = ModelRegistry(models_dir, pinned_version=arguments.version or settings.pinned_version)
+    shares = settings.label_shares
+    registry = ModelRegistry(models_dir, pinned_version=arguments.version or settings.pinned_version, shares=shares)
     state = registry.load()
     if state.model is None:
         raise ModelError(f"no model can be loaded: {state.reason}")
     if state.degraded:
         console.print(f"classifying with {state.model.version}, because {state.reason}", style="yellow", soft_wrap=True)
     directory = models_dir / VersionName.parse(state.model.version).directory_name
-    return Model(directory, state.model.version, state.model.classifier.heads)
+    return Model(directory, state.model.version, state.model.classifier.heads, shares)
 
 
 if __name__ == "__main__":

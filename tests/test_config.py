@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
+import json
 import re
 import subprocess
 import sys
@@ -123,6 +124,12 @@ def test_a_list_is_comma_separated_text(monkeypatch: pytest.MonkeyPatch, text: s
     assert load_settings().api_keys == tuple(KEY_HASHES)
 
 
+def test_shares_of_labels_are_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LABEL_SHARES", '{"priority": {"Low": 0.9, "High": 0.1}}')
+
+    assert load_settings().label_shares == {"priority": {"Low": 0.9, "High": 0.1}}
+
+
 def test_a_list_may_be_json(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CORS_ALLOW_ORIGINS", '["https://a.example", "https://b.example:8443"]')
 
@@ -160,6 +167,7 @@ def test_log_levels_are_case_insensitive(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 MALFORMED = {
+    "LABEL_SHARES": ["{", "[]", '{"priority": 1}', '{"priority": {"Low": 0.2}}', '{"priority": {"Low": 1, "High": 0}}'],
     "MODEL_VERSION": ["1.x", "1.0", "latest", "1.0.0.0", "../1.0.0", "01.0.0"],
     "VALIDATION_SPLIT": ["0", "1", "nan", "inf", "-0.2", "half"],
     "RANDOM_SEED": ["-1", "1.5", "seed", "4294967296"],
@@ -195,7 +203,7 @@ def test_a_malformed_setting_ends_the_start_with_one_line_that_quotes_it(
     assert ended.value.code == EXIT_BAD_SETTING == 2
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1
-    assert lines[0].startswith(f'{name} "{value}" is ')
+    assert lines[0].startswith(f"{name} {json.dumps(value)} is ")
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,12 @@ class Manifest:
     @property
     def digest(self) -> str:
         """Return what tells this version's files from any others, also of the same version."""
-        return hashlib.sha256(self.content).hexdigest()[:_DIGEST_DIGITS]
+        return digest_of(self.content)
+
+
+def digest_of(content: bytes) -> str:
+    """Return a short name for ``content``, which no other has."""
+    return hashlib.sha256(content).hexdigest()[:_DIGEST_DIGITS]
 
 
 # Gets a version's directory and the bytes of its manifest; raises ``ArtifactError`` when it does not trust them.

@@ -14,10 +14,12 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from app.models.artifacts import ArtifactError, ManifestCheck, read_verified, trust_any_manifest, verify
+from app.models.adaptation import adapt
+from app.models.artifacts import ArtifactError, ManifestCheck, digest_of, read_verified, trust_any_manifest, verify
 from app.models.decisions import Decision, OperatingPoint
 from app.models.explaining import Asked, HeadAnswer, explain_heads, least_unseen_idf
 from app.models.explanation import Explanation
+from app.models.label_shares import NO_SHARES, Shares
 from app.models.model_data import Head, ModelData, from_files
 from app.models.reference import Reference, read_reference
 from app.models.scorer import Scorer, Scores, softmax
@@ -93,29 +95,40 @@ class TicketClassifier:
         self._columns = [slice(end - len(head.labels), end) for head, end in zip(model.heads, ends, strict=True)]
 
     @classmethod
-    def load(cls, directory: str | Path, check_manifest: ManifestCheck = trust_any_manifest) -> Self:
+    def load(
+        cls,
+        directory: str | Path,
+        check_manifest: ManifestCheck = trust_any_manifest,
+        *,
+        shares: Shares = NO_SHARES,
+    ) -> Self:
         """Verify every file that is in ``directory``, load the model, and let it pass its own test.
 
-        Raise ``ArtifactError`` when ``check_manifest`` refuses the manifest, when a file is altered or one is missing
-        that is needed, or when this machine computes other answers than the one that trained. What is for people and
-        notebooks (report, lists, joblib files) may be left out.
+        With ``shares`` it answers as for tickets among which labels have these: see ``adapt``. Raise
+        ``ArtifactError`` when ``check_manifest`` refuses the manifest, when a file is altered or one is missing that is
+        needed, when this machine computes other answers than the one that trained, or when ``shares`` do not fit. What
+        is for people and notebooks (report, lists, joblib files) may be left out.
         """
         directory = Path(directory)
         manifest = verify(directory, check_manifest, whole=False)
+        model, reference = from_files(directory, manifest), read_reference(directory, manifest)
         try:
             metadata = json.loads(bytes(read_verified(directory, manifest, METADATA_NAME)))
-            classifier = cls(
-                from_files(directory, manifest),
-                metadata,
-                read_reference(directory, manifest),
-                digest=manifest.digest,
-            )
+            classifier = cls(model, metadata, reference, digest=manifest.digest)
         except (ValueError, TypeError, KeyError) as error:
             raise ArtifactError(f"{directory / METADATA_NAME} is not a model's metadata: {error}") from error
         check_self_test(
             classifier.predict_proba, bytes(read_verified(directory, manifest, SELF_TEST_NAME)), source=directory
         )
-        return classifier
+        if not shares:
+            return classifier
+        try:
+            adapted = adapt(model, reference, shares)
+        except ValueError as error:
+            raise ArtifactError(f"{directory} does not fit the shares of labels that are set: {error}") from error
+        # Its answers are others, and so are its promises.
+        digest = digest_of(manifest.content + json.dumps(shares, sort_keys=True).encode())
+        return cls(adapted.model, metadata, adapted.reference, digest=digest)
 
     def labels(self, head: str) -> tuple[str, ...]:
         """Return the labels of ``head`` in the order of the columns of ``predict_proba``."""

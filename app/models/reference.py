@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
 
 from app.models.artifacts import ArtifactError, Manifest, read_verified
+from app.models.label_shares import Confusion
 
 REFERENCE_NAME = "reference.json"
 REFERENCE_FORMAT = 1
@@ -50,10 +51,11 @@ class LabelCounts:
 
 @dataclass(frozen=True, slots=True)
 class HeadReference:
-    """The answers of one head to tickets that it was not fitted on."""
+    """The answers of one head to tickets that it was not fitted on; ``confusion`` is None in versions of before it."""
 
     labels: LabelCounts
     confidence: Histogram
+    confusion: Confusion | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,11 @@ class Reference:
     unknown_share: Histogram
     heads: Mapping[str, HeadReference]
 
+    def without_confusion(self, heads: Container[str]) -> Reference:
+        """Return the reference of a model whose ``heads`` answer otherwise than at training."""
+        others = {name: replace(of, confusion=None) if name in heads else of for name, of in self.heads.items()}
+        return replace(self, heads=MappingProxyType(others))
+
     def to_bytes(self) -> bytes:
         document = {
             "format": REFERENCE_FORMAT,
@@ -77,6 +84,7 @@ class Reference:
                 name: {
                     "labels": dict(zip(head.labels.labels, head.labels.counts, strict=True)),
                     "confidence": _from_histogram(head.confidence),
+                    **({} if head.confusion is None else {"labels_by_answer": _from_confusion(head.confusion)}),
                 }
                 for name, head in self.heads.items()
             },
@@ -91,7 +99,11 @@ class Reference:
             if document["format"] != REFERENCE_FORMAT:
                 raise ValueError(f"format {document['format']!r}; this release reads {REFERENCE_FORMAT}")
             heads = {
-                str(name): HeadReference(_to_label_counts(head["labels"]), _to_histogram(head["confidence"]))
+                str(name): HeadReference(
+                    labels := _to_label_counts(head["labels"]),
+                    _to_histogram(head["confidence"]),
+                    _to_confusion(labels.labels, head["labels_by_answer"]) if "labels_by_answer" in head else None,
+                )
                 for name, head in document["heads"].items()
             }
             return cls(
@@ -133,3 +145,20 @@ def _to_histogram(content: Mapping[str, Sequence[float]]) -> Histogram:
 
 def _to_label_counts(content: Mapping[str, int]) -> LabelCounts:
     return LabelCounts(tuple(content), tuple(map(int, content.values())))
+
+
+def _from_confusion(confusion: Confusion) -> dict[str, dict[str, int]]:
+    document: dict[str, dict[str, int]] = {}
+    for answer, label, n in confusion.cells:
+        document.setdefault(confusion.labels[answer], {})[confusion.labels[label]] = n
+    return document
+
+
+def _to_confusion(labels: tuple[str, ...], content: Mapping[str, Mapping[str, int]]) -> Confusion:
+    numbers = {label: number for number, label in enumerate(labels)}
+    cells = (
+        (numbers[answer], numbers[label], int(n))
+        for answer, by_label in content.items()
+        for label, n in by_label.items()
+    )
+    return Confusion(labels, tuple(cells))

@@ -230,6 +230,13 @@ class FeatureDriftBody(_Response):
     observed: dict[str, float] = Field(description="shares in the window")
 
 
+class LabelMixBody(_Response):
+    """The shares of the labels of one head."""
+
+    training: dict[str, float]
+    now: dict[str, float] = Field(description="estimated from the answers, allowing for how the head errs")
+
+
 class ModelDrift(_Response):
     """How far tickets and answers of late are from those at training."""
 
@@ -242,3 +249,6 @@ class ModelDrift(_Response):
     min_tickets: int = Field(description="with fewer, nothing is compared")
     thresholds: DriftThresholds
     features: list[FeatureDriftBody]
+    label_mix: dict[str, LabelMixBody] = Field(
+        description="by head; empty while nothing is compared, and of heads that LABEL_SHARES adapts"
+    )

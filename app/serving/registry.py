@@ -20,6 +20,7 @@ from typing import Final, Literal
 from app.errors import ACTIVE_NOT_WRITABLE, MODEL_PINNED, MODEL_REFUSED, ServiceError
 from app.models.artifacts import ArtifactError, ManifestCheck, trust_any_manifest
 from app.models.classifier import TicketClassifier
+from app.models.label_shares import NO_SHARES, Shares
 from app.models.versions import VersionName
 from app.serving.models_directory import Fingerprint, ModelsDirectory, View
 
@@ -48,9 +49,11 @@ class LoadedModel:
         return self.classifier.digest
 
     @classmethod
-    def load(cls, directory: Path, check_manifest: ManifestCheck = trust_any_manifest) -> LoadedModel:
+    def load(
+        cls, directory: Path, check_manifest: ManifestCheck = trust_any_manifest, *, shares: Shares = NO_SHARES
+    ) -> LoadedModel:
         """Verify and load ``directory`` and predict once; raise ``ArtifactError`` when any of it fails."""
-        classifier = TicketClassifier.load(directory, check_manifest)
+        classifier = TicketClassifier.load(directory, check_manifest, shares=shares)
         if f"v{classifier.version}" != directory.name:
             raise ArtifactError(f"{directory} holds version {classifier.version[:100]}, expected the one of its name")
         classifier.predict(_WARM_UP_TITLE, _WARM_UP_DESCRIPTION)
@@ -89,12 +92,14 @@ class ModelRegistry:
         *,
         pinned_version: str | None = None,
         check_manifest: ManifestCheck = trust_any_manifest,
+        shares: Shares = NO_SHARES,
         on_change: Callable[[ModelState], None] = lambda _: None,
         on_reload: Callable[[ReloadResult], None] = lambda _: None,
     ) -> None:
         pinned = None if pinned_version is None else VersionName.parse(pinned_version)
         self._directory = ModelsDirectory(base_dir, pinned=pinned)
         self._check_manifest = check_manifest
+        self._shares = shares
         self._on_change = on_change
         self._on_reload = on_reload
         self._refused: dict[VersionName, Fingerprint] = {}
@@ -229,7 +234,9 @@ class ModelRegistry:
     def _load_version(self, version: VersionName) -> LoadedModel:
         try:
             with _yielding_to_requests():
-                return LoadedModel.load(self._directory.directory_of(version), self._check_manifest)
+                return LoadedModel.load(
+                    self._directory.directory_of(version), self._check_manifest, shares=self._shares
+                )
         except (ArtifactError, OSError) as error:
             logger.warning("model version refused: %s", error, extra={"model_version": str(version)})
             raise ArtifactError(str(error)) from error

@@ -13,11 +13,12 @@ import signal
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 from app.models.classifier import TicketClassifier
+from app.models.label_shares import Shares
 from app.tickets.columns import TextColumns
 from app.tickets.input_error import InputError
 from app.tickets.table import Chunk
@@ -33,24 +34,29 @@ class WorkerError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What every process needs to turn a chunk into bytes."""
+    """What every process needs to turn a chunk into bytes; heads with ``shares`` are adapted to them."""
 
     model_directory: Path
     text_columns: TextColumns
     writer: TableWriter
+    shares: Shares = field(default_factory=dict)
+
+    def classifier(self) -> TicketClassifier:
+        return TicketClassifier.load(self.model_directory, shares=self.shares)
 
     def encoder(self) -> Callable[[Chunk], Encoded]:
-        classifier = TicketClassifier.load(self.model_directory)
+        classifier = self.classifier()
 
         def encode(chunk: Chunk) -> Encoded:
-            titles, descriptions = (
-                self._texts(chunk, name) for name in (self.text_columns.title, self.text_columns.description)
-            )
-            predictions = classifier.predict_columns(titles, descriptions)
+            predictions = classifier.predict_columns(*self.texts(chunk))
             added = prediction_values(predictions, classifier.heads, classifier.version, n_tickets=len(chunk))
             return Encoded(self.writer.encode(chunk, added), len(chunk), chunk.share_read)
 
         return encode
+
+    def texts(self, chunk: Chunk) -> tuple[list[str], list[str]]:
+        """Return titles and descriptions."""
+        return self._texts(chunk, self.text_columns.title), self._texts(chunk, self.text_columns.description)
 
     def _texts(self, chunk: Chunk, name: str | None) -> list[str]:
         table = self.writer.source

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from app.models.artifacts import ArtifactError, write_version
 from app.models.classifier import TicketClassifier
+from app.models.label_shares import Confusion
 from app.models.reference import (
     MAX_BINS,
     REFERENCE_NAME,
@@ -36,7 +37,20 @@ def histograms(draw: st.DrawFn) -> Histogram:
 LABELS = st.dictionaries(st.text(), st.integers(1, 10**9), min_size=1, max_size=6).map(
     lambda counts: LabelCounts(tuple(counts), tuple(counts.values()))
 )
-HEADS = st.dictionaries(st.text(), st.builds(HeadReference, LABELS, histograms()), max_size=3)
+
+
+@st.composite
+def head_references(draw: st.DrawFn) -> HeadReference:
+    labels, numbers = draw(LABELS), st.integers(0, 10**9)
+    places = st.tuples(*[st.integers(0, len(labels.labels) - 1)] * 2)
+    cells = draw(st.none() | st.dictionaries(places, numbers.map(lambda n: n + 1), min_size=1, max_size=9))
+    confusion = None
+    if cells is not None:
+        confusion = Confusion(labels.labels, tuple((*place, cells[place]) for place in sorted(cells)))
+    return HeadReference(labels, draw(histograms()), confusion)
+
+
+HEADS = st.dictionaries(st.text(), head_references(), max_size=3)
 
 
 @given(reference=st.builds(Reference, histograms(), histograms(), HEADS))

@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from app.models.classifier import TicketClassifier
 from scripts import bulk_classify
 from tests.conftest import WriteModel
+from tests.references import write_with_reference
 from tests.scripts.conftest import RunScript, WriteTickets
 
 ADDED = [
@@ -393,3 +395,34 @@ def test_no_heavy_library_is_imported_for_csv(run_script: RunScript, models_dir:
     imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()}
     assert "numpy" in imported
     assert not imported & {"pyarrow", "pandas", "sklearn", "scipy", "fastapi"}
+
+
+def test_a_file_of_another_mix_is_classified_as_such_when_asked(
+    run_script: RunScript, write_csv: WriteTickets, write_model: WriteModel, tmp_path: Path
+) -> None:
+    models = Path(write_with_reference(write_model, tmp_path / "models"))
+    path = write_csv(["title", "description"], [("Server is down", "main server offline for all users")] * 300)
+
+    done = {
+        name: run_script("bulk_classify", path, "-o", tmp_path / name, "--models-dir", models, *options, cwd=tmp_path)
+        for name, options in {"plain.csv": [], "adapted.csv": ["--adapt-to-mix"]}.items()
+    }
+
+    assert [one.returncode for one in done.values()] == [0, 0], done
+    said = re.search("estimated shares of labels: (.*)", done["adapted.csv"].stderr)
+    assert said is not None
+    plain, adapted = (dict(zip(*read_csv(tmp_path / name)[:2], strict=True)) for name in done)
+    assert json.loads(said[1])["department"][plain["predicted_department"]] > 0.9
+    assert float(adapted["department_confidence"]) > float(plain["department_confidence"])
+
+
+def test_a_mix_is_not_guessed_from_few_tickets_or_without_a_confusion(
+    run_script: RunScript, write_csv: WriteTickets, write_model: WriteModel, models_dir: Path, tmp_path: Path
+) -> None:
+    few = write_csv(["id", "title", "description"], TICKETS)
+    models = Path(write_with_reference(write_model, tmp_path / "models"))
+    for directory, said in ((models, "4 tickets are too few"), (models_dir, "does not say how it errs")):
+        done = run_script(
+            "bulk_classify", few, "-o", tmp_path / "o.csv", "--models-dir", directory, "--adapt-to-mix", cwd=tmp_path
+        )
+        assert (done.returncode, said in done.stderr) == (2, True), done.stderr

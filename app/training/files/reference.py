@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.models.features import words_of
+from app.models.label_shares import Confusion
 from app.models.reference import HeadReference, Histogram, LabelCounts, Reference, unknown_share
+from app.training.fitting.scores import confusion
 from app.training.intake.labelled_tickets import Tickets
 from app.training.intake.learnable_words import is_number, words_outside_addresses
 
@@ -43,7 +45,7 @@ def reference_of(
         unknown_share=histogram_of(shares),
         heads=MappingProxyType(
             {
-                head: _head_reference(sorted(set(labels)), unseen[head])
+                head: _head_reference(sorted(set(labels)), tickets.labels[head], unseen[head])
                 for head, labels in tickets.given_labels().items()
             }
         ),
@@ -66,10 +68,21 @@ def histogram_of(values: NDArray[np.float64]) -> Histogram:
     return Histogram(tuple(edges), tuple(counts.tolist()))
 
 
-def _head_reference(labels: Sequence[str], probabilities: NDArray[np.float64]) -> HeadReference:
-    known = probabilities[~np.isnan(probabilities).any(axis=1)]
-    counts = np.bincount(known.argmax(axis=1), minlength=len(labels))
-    return HeadReference(LabelCounts(tuple(labels), tuple(counts.tolist())), histogram_of(known.max(axis=1)))
+def _head_reference(
+    labels: Sequence[str], of_tickets: Sequence[str], probabilities: NDArray[np.float64]
+) -> HeadReference:
+    """Return the reference of one head; a blank one of the labels ``of_tickets`` is none."""
+    is_known = ~np.isnan(probabilities).any(axis=1)
+    known = probabilities[is_known]
+    answers, n_labels = known.argmax(axis=1), len(labels)
+    numbers = {label: number for number, label in enumerate(labels)}
+    truth = np.array([numbers.get(label, -1) for label in of_tickets], dtype=np.int64)[is_known]
+    counts = np.bincount(answers, minlength=n_labels)
+    return HeadReference(
+        LabelCounts(tuple(labels), tuple(counts.tolist())),
+        histogram_of(known.max(axis=1)),
+        Confusion.of(labels, confusion(answers[truth >= 0], truth[truth >= 0], n_labels)),
+    )
 
 
 def _unknown_shares(

@@ -16,13 +16,16 @@ from app.errors import (
     MODEL_REFUSED,
 )
 from app.insights.drift_report import ACT_INDEX, MIN_TICKETS, WATCH_INDEX
-from app.models.schemas import Activation, DriftThresholds, FeatureDriftBody, ModelDrift, ModelStatus
+from app.insights.label_mix import label_mixes
+from app.models.schemas import Activation, DriftThresholds, FeatureDriftBody, LabelMixBody, ModelDrift, ModelStatus
 from app.models.versions import VersionName
 from app.web.api.direct_route import DirectRoute, send_json
 from app.web.api.documentation import COMMON_ERRORS, LIMITED_ERRORS, error_responses
 from app.web.api.json_body import JSON_BODY_ERRORS, read_json_body
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from starlette.types import Receive, Scope, Send
 
     from app.serving.registry import ModelRegistry
@@ -100,8 +103,8 @@ def drift(request: Request) -> ModelDrift:
             stability_index=round(feature.index, _DRIFT_DIGITS),
             chance_index=round(feature.chance, _DRIFT_DIGITS),
             level=feature.level,
-            expected={name: round(share, _DRIFT_DIGITS) for name, share in feature.expected.items()},
-            observed={name: round(share, _DRIFT_DIGITS) for name, share in feature.observed.items()},
+            expected=_rounded(feature.expected),
+            observed=_rounded(feature.observed),
         )
         for feature in report.features
     ]
@@ -112,4 +115,12 @@ def drift(request: Request) -> ModelDrift:
         min_tickets=MIN_TICKETS,
         thresholds=DriftThresholds(watch=WATCH_INDEX, act=ACT_INDEX),
         features=features,
+        label_mix={
+            head: LabelMixBody(training=_rounded(mix.training), now=_rounded(mix.now))
+            for head, mix in label_mixes(report, None if model is None else model.classifier.reference).items()
+        },
     )
+
+
+def _rounded(shares: Mapping[str, float]) -> dict[str, float]:
+    return {name: round(share, _DRIFT_DIGITS) for name, share in shares.items()}

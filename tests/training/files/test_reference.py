@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.insights.drift_report import WATCH_INDEX, stability_index
+from app.models.label_shares import Confusion
 from app.training.files.reference import histogram_of, reference_of
 from app.training.intake.labelled_tickets import Tickets
 
@@ -47,6 +48,7 @@ def test_predictions_of_models_that_saw_the_ticket_do_not_count() -> None:
     kind = reference.heads["kind"]
     assert dict(zip(kind.labels.labels, kind.labels.counts, strict=True)) == {"a": 2, "b": 1}
     assert sum(kind.confidence.counts) == 3
+    assert kind.confusion == Confusion(("a", "b"), ((0, 0, 1), (0, 1, 1), (1, 1, 1)))
     assert bisect_left(kind.confidence.edges, 0.6) == 0
     assert sum(reference.text_length.counts) == 4
 

@@ -1,38 +1,18 @@
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
 
 from app.keys import hash_key
-from app.models.artifacts import write_version
-from app.models.reference import REFERENCE_NAME, HeadReference, Histogram, LabelCounts, Reference
 from tests.conftest import DEFAULT_HEADS
 from tests.in_process import TICKET
+from tests.references import write_with_reference
 
 if TYPE_CHECKING:
     from tests.conftest import StartProcess, StartService, WriteModel
     from tests.in_process import Service
-
-HALVES = Histogram((0.5,), (500, 500))
-
-
-def write_with_reference(
-    write_model: WriteModel,
-    models_dir: Path,
-    version: str = "1.0.0",
-    heads: Mapping[str, tuple[str, ...]] = DEFAULT_HEADS,
-) -> str:
-    directory = write_model(models_dir, version, heads)
-    expected = {
-        name: HeadReference(LabelCounts(labels, (100,) * len(labels)), HALVES) for name, labels in heads.items()
-    }
-    reference = Reference(Histogram((40.0, 80.0), (300, 400, 300)), HALVES, expected)
-    files = {path.name: path.read_bytes() for path in directory.iterdir() if path.name != "manifest.json"}
-    write_version(directory, files | {REFERENCE_NAME: reference.to_bytes()}, force=True)
-    return str(models_dir)
 
 
 def many_labels(n_labels: int) -> tuple[str, ...]:
@@ -56,6 +36,7 @@ def test_a_model_without_histograms_says_unavailable(service: Service) -> None:
         "min_tickets": 200,
         "thresholds": {"watch": 0.1, "act": 0.25},
         "features": [],
+        "label_mix": {},
     }
 
 
@@ -80,6 +61,27 @@ def test_few_tickets_are_collected_and_many_compared(
     assert length["observed"] == {"<= 40": 0.0, "<= 80": 1.0, "> 80": 0.0}
     assert length["level"] == "act"
     assert length["stability_index"] > 0.25 > length["chance_index"] > 0
+
+
+def test_the_mix_of_labels_is_estimated_unless_answers_are_adapted_to_one(
+    start_service: StartService, write_model: WriteModel, tmp_path: Path
+) -> None:
+    models_dir = write_with_reference(write_model, tmp_path)
+    service = start_service(models_base_dir=models_dir)
+    classify_many(service)
+    answered = service.classify().json()["predicted_department"]
+    mix = service.get("/model/drift").json()["label_mix"]
+    assert set(mix) == set(DEFAULT_HEADS)
+    for sides in mix.values():
+        for shares in sides.values():
+            assert abs(sum(shares.values()) - 1) < 0.01
+    assert mix["department"]["now"][answered] > 0.9 > mix["department"]["training"][answered]
+
+    adapted = start_service(models_base_dir=models_dir, label_shares={"department": mix["department"]["now"]})
+    classify_many(adapted)
+
+    assert set(adapted.get("/model/drift").json()["label_mix"]) == set(DEFAULT_HEADS) - {"department"}
+    assert adapted.classify().json()["department_confidence"] > service.classify().json()["department_confidence"]
 
 
 def test_what_metrics_and_the_route_say_is_the_same(
