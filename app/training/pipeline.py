@@ -92,6 +92,7 @@ def _train(
             "trained_at": options.trained_at,
             "seed": seed,
             "target_precision": options.aims.target_precision,
+            "vocabulary": {"n_terms": len(model.idf), "n_left_out": chosen.fitter.n_left_out(fits.design)},
         },
         metrics=metrics,
         show_examples=options.show_examples,

@@ -14,7 +14,7 @@ from app.models.label_shares import Confusion
 from app.models.reference import HeadReference, Histogram, LabelCounts, Reference, unknown_share
 from app.training.fitting.scores import confusion
 from app.training.intake.labelled_tickets import Tickets
-from app.training.intake.learnable_words import is_number, words_outside_addresses
+from app.training.intake.learnable_words import FEWEST_SENDERS, is_number, words_outside_addresses
 
 _N_BINS = 10
 _N_PARTS = 5
@@ -26,7 +26,7 @@ def reference_of(
     tickets: Tickets,
     unseen: Mapping[str, NDArray[np.float64]],
     *,
-    min_document_frequency: int,
+    senders: NDArray[np.int64],
     words_known_anyway: Collection[str] = (),
     seed: int,
 ) -> Reference:
@@ -34,12 +34,11 @@ def reference_of(
 
     ``unseen`` has probabilities ``(n_tickets, n_labels)`` a head, labels in order, from models that did not see the
     ticket, NaN where there are none: answers to the tickets that a model was fitted on look too confident. Words count
-    as unknown that fewer than ``min_document_frequency`` of the other tickets have, four fifths of them drawn by chance
-    as tickets to come will be.
+    as unknown that too few of the other ``senders`` (numbers, ``(n_tickets,)``) have, four fifths of them drawn by
+    chance as those of tickets to come will be.
     """
     lengths = [len(title) + len(text) for title, text in zip(tickets.titles, tickets.descriptions, strict=True)]
-    parts = np.random.default_rng(seed).integers(_N_PARTS, size=len(tickets)).tolist()
-    shares = _unknown_shares(tickets, parts, min_document_frequency, words_known_anyway)
+    shares = _unknown_shares(tickets, senders, words_known_anyway, seed)
     return Reference(
         text_length=histogram_of(np.array(lengths, dtype=np.float64)),
         unknown_share=histogram_of(shares),
@@ -86,25 +85,31 @@ def _head_reference(
 
 
 def _unknown_shares(
-    tickets: Tickets, parts: Sequence[int], min_document_frequency: int, words_known_anyway: Collection[str]
+    tickets: Tickets, senders: NDArray[np.int64], words_known_anyway: Collection[str], seed: int
 ) -> NDArray[np.float64]:
-    """Return for each ticket the share of its words that a model of the other parts of the tickets would not know."""
+    """Return for each ticket the share of its words that a model of the other parts of the senders would not know."""
     texts = list(zip(tickets.titles, tickets.descriptions, strict=True))
     words = [words_of(*fields).all for fields in texts]
+    of_senders: dict[int, set[str]] = {sender: set() for sender in np.unique(senders).tolist()}
+    for sender, fields, of_ticket in zip(senders.tolist(), texts, words, strict=True):
+        outside = words_outside_addresses(*fields)
+        of_senders[sender].update(
+            word for word in (of_ticket if outside is None else outside.all) if not is_number(word)
+        )
+    drawn = np.random.default_rng(seed).integers(_N_PARTS, size=len(of_senders)).tolist()
+    parts = dict(zip(of_senders, drawn, strict=True))
     everywhere: Counter[str] = Counter()
     within = [Counter[str]() for _ in range(_N_PARTS)]
-    for part, fields, of_ticket in zip(parts, texts, words, strict=True):
-        outside = words_outside_addresses(*fields)
-        distinct = {word for word in (of_ticket if outside is None else outside.all) if not is_number(word)}
+    for sender, distinct in of_senders.items():
         everywhere.update(distinct)
-        within[part].update(distinct)
+        within[parts[sender]].update(distinct)
     shares = []
-    for part, of_ticket in zip(parts, words, strict=True):
-        own = within[part]
+    for sender, of_ticket in zip(senders.tolist(), words, strict=True):
+        own = within[parts[sender]]
         unknown = [
             word
             for word in of_ticket
-            if everywhere[word] - own[word] < min_document_frequency and word not in words_known_anyway
+            if everywhere[word] - own[word] < FEWEST_SENDERS and word not in words_known_anyway
         ]
         shares.append(unknown_share(n_tokens=len(of_ticket), n_unknown_tokens=len(unknown)))
     return np.array(shares, dtype=np.float64)

@@ -17,7 +17,7 @@ from app.training.files.self_test_tickets import self_test_tickets
 from app.training.files.vectorizer import to_scikit_learn_union
 from app.training.fitting.design import FittedFeatures
 from app.training.fitting.fit import FittedHead, to_scikit_learn
-from app.training.fitting.fits import Chosen
+from app.training.fitting.fits import Chosen, senders_of
 from app.training.measuring.label_errors import label_errors_csv
 from app.training.report.findings import Findings
 from app.training.report.model_card import CARD_NAME, model_card
@@ -40,7 +40,7 @@ def version_files(
     reference = reference_of(
         findings.tickets,
         findings.unseen,
-        min_document_frequency=chosen.min_document_frequency,
+        senders=senders_of(findings.tickets, findings.partition),
         words_known_anyway=chosen.fitter.words_known_anyway,
         seed=findings.metadata["seed"],
     )

@@ -18,13 +18,14 @@ from app.training.splitting.splits import Indices
 class BlockCounts:
     """``counts`` ``(n_tickets, n_terms)`` of one block; the terms are in the order of their code points.
 
-    ``learnable`` ``(n_terms,)`` says which of them may enter a vocabulary.
+    ``learnable`` ``(n_terms,)`` says which of them may enter a vocabulary; ``n_rare`` terms more are not even counted.
     """
 
     block: BlockSpec
     terms: NDArray[np.str_]
     counts: csr_matrix
     learnable: NDArray[np.bool_]
+    n_rare: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,12 +58,23 @@ class FittedFeatures:
 class TermCounts:
     """The counts of every block that a model may use, made when they are first asked for.
 
-    Terms in fewer than ``min_document_frequency`` tickets are left out, but for single words: those may be known from
-    elsewhere. Terms with a number in them, and those that are in e-mail addresses only, are in no vocabulary.
+    A term that tickets of fewer than ``fewest_senders`` have is in no vocabulary, unless it is a word that is known
+    from elsewhere: what one sender alone writes would give that sender away. ``senders`` ``(n_tickets,)`` are numbers,
+    the same for tickets that may be of one; by default each ticket is of its own. Terms with a number in them, and
+    those that are in e-mail addresses only, are in no vocabulary either.
     """
 
-    def __init__(self, titles: Sequence[str], descriptions: Sequence[str], *, min_document_frequency: int = 1) -> None:
-        self._min_document_frequency = min_document_frequency
+    def __init__(
+        self,
+        titles: Sequence[str],
+        descriptions: Sequence[str],
+        *,
+        senders: NDArray[np.int64] | None = None,
+        fewest_senders: int = 1,
+    ) -> None:
+        self._fewest_senders = fewest_senders
+        self._senders = np.arange(len(titles)) if senders is None else senders
+        self._has_others = np.bincount(self._senders, minlength=1)[self._senders] > 1
         self._words = [words_of(*fields) for fields in zip(titles, descriptions, strict=True)]
         outside = map(words_outside_addresses, titles, descriptions)
         self._outside_addresses = {i: words for i, words in enumerate(outside) if words is not None}
@@ -90,7 +102,7 @@ class TermCounts:
         for block in features.blocks:
             counted = self.of(block)
             frequencies = np.bincount(counted.counts[tickets].indices, minlength=len(counted.terms))
-            kept = counted.learnable & (frequencies >= self._min_document_frequency)
+            kept = counted.learnable & (self._n_senders(counted.counts, tickets) >= self._fewest_senders)
             extra = extra_words if extra_words is not None and takes_extra_words(block) else np.array([], dtype=np.str_)
             kept |= np.isin(counted.terms, extra)
             unseen = np.setdiff1d(extra, counted.terms)
@@ -101,6 +113,12 @@ class TermCounts:
             idf = np.log((1 + len(tickets)) / (1 + document_frequencies)) + 1
             fitted.append(FittedBlock(block, terms[order], idf[order]))
         return FittedFeatures(tuple(fitted), features.sublinear_tf)
+
+    def n_left_out(self, fitted: FittedFeatures) -> int:
+        """Return how many terms any ticket has that are in no vocabulary of ``fitted``."""
+        counted = [self.of(block.block) for block in fitted.blocks]
+        known = (int(np.isin(mine.terms, of.terms).sum()) for mine, of in zip(counted, fitted.blocks, strict=True))
+        return sum(len(mine.terms) + mine.n_rare - n_known for mine, n_known in zip(counted, known, strict=True))
 
     def features(self, fitted: FittedFeatures, tickets: Indices) -> csr_matrix:
         """Return ``X`` ``(n_tickets, n_features)``, each block of a row with a Euclidean norm of one."""
@@ -153,9 +171,27 @@ class TermCounts:
         return stands
 
     def _without_rare(self, counted: BlockCounts, *, keep: NDArray[np.bool_]) -> BlockCounts:
-        frequencies = np.bincount(counted.counts.indices, minlength=len(counted.terms))
-        kept = np.flatnonzero(keep | (frequencies >= self._min_document_frequency))
-        return BlockCounts(counted.block, counted.terms[kept], counted.counts[:, kept].tocsr(), counted.learnable[kept])
+        n_senders = self._n_senders(counted.counts, np.arange(counted.counts.shape[0]))
+        kept = np.flatnonzero(keep | (n_senders >= self._fewest_senders))
+        return BlockCounts(
+            counted.block,
+            counted.terms[kept],
+            counted.counts[:, kept].tocsr(),
+            counted.learnable[kept],
+            n_rare=len(counted.terms) - len(kept),
+        )
+
+    def _n_senders(self, counts: csr_matrix, tickets: Indices) -> NDArray[np.int64]:
+        """Return how many senders of ``tickets`` have each term, ``(n_terms,)``."""
+        has_others = self._has_others[tickets]
+        n_terms = counts.shape[1]
+        n_senders = np.bincount(counts[tickets[~has_others]].indices, minlength=n_terms)
+        if has_others.any():
+            _, numbers = np.unique(self._senders[tickets[has_others]], return_inverse=True)
+            ones = np.ones(len(numbers), dtype=np.float32)
+            by_sender = csr_matrix((ones, (numbers, np.arange(len(numbers))))) @ counts[tickets[has_others]]
+            n_senders += np.bincount(by_sender.indices, minlength=n_terms)
+        return n_senders
 
 
 def takes_extra_words(block: BlockSpec) -> bool:

@@ -16,11 +16,10 @@ from app.training.fitting.selection import Selection, Selector
 from app.training.fitting.word_vectors import WordVectors
 from app.training.intake.label_numbers import LabelNumbers
 from app.training.intake.labelled_tickets import Tickets
+from app.training.intake.learnable_words import FEWEST_SENDERS
 from app.training.splitting.overlap import Partition
 from app.training.splitting.splits import Indices, folds
 
-# With so few tickets, a term that only one of them has may still be the best that there is.
-_MOST_TICKETS_FOR_RARE_TERMS = 1_000
 _N_FOLDS = 5
 
 Progress = Callable[[str], None]
@@ -34,7 +33,6 @@ class Chosen:
     numbers: LabelNumbers
     selection: Selection
     fitter: Fitter
-    min_document_frequency: int
 
     def logits(self, head: str, train: Indices, others: Indices) -> Logits:
         """Fit on ``train`` and return logits ``(n_others, n_labels)``.
@@ -50,7 +48,7 @@ class Chosen:
         mine = [trial for trial in self.selection.trials if trial.head in {None, head}]
         return {
             "features": asdict(self.selection.features),
-            "min_document_frequency": self.min_document_frequency,
+            "fewest_senders": FEWEST_SENDERS,
             "head": asdict(self.selection.heads[head]),
             "trials": [asdict(trial) for trial in mine],
         }
@@ -71,6 +69,11 @@ class Fits:
     heads: Mapping[str, LinearHead]
 
 
+def senders_of(tickets: Tickets, parts: Partition) -> NDArray[np.int64]:
+    """Return a number for the sender of each ticket: its group where groups are named, else each has its own."""
+    return np.arange(len(tickets)) if tickets.groups is None else parts.grouping.ids
+
+
 def choose_recipe(
     tickets: Tickets,
     numbers: LabelNumbers,
@@ -81,12 +84,13 @@ def choose_recipe(
     progress: Progress,
 ) -> Chosen:
     """Choose features and heads on the training part."""
-    min_document_frequency = 1 if len(tickets) <= _MOST_TICKETS_FOR_RARE_TERMS else 2
-    counts = TermCounts(tickets.titles, tickets.descriptions, min_document_frequency=min_document_frequency)
+    counts = TermCounts(
+        tickets.titles, tickets.descriptions, senders=senders_of(tickets, parts), fewest_senders=FEWEST_SENDERS
+    )
     selector = Selector(counts, numbers, parts.grouping.ids, vectors=vectors, progress=progress)
     has_titles = any(title.strip() for title in tickets.titles)
     selection = selector.select(parts.split.train, tickets.labels, has_titles=has_titles, seed=seed)
-    return Chosen(numbers, selection, Fitter(counts, selection.features, vectors), min_document_frequency)
+    return Chosen(numbers, selection, Fitter(counts, selection.features, vectors))
 
 
 def fit_all(

@@ -54,6 +54,10 @@ class Fitter:
         """Return the words that a served model knows even if no ticket has them."""
         return frozenset() if self._vectors is None else frozenset(self._vectors.words.tolist())
 
+    def n_left_out(self, design: Design) -> int:
+        """Return how many terms of the tickets are in no vocabulary of ``design``."""
+        return self._counts.n_left_out(design.fitted)
+
     def design(self, tickets: Indices) -> Design:
         """Return the features of ``tickets``; the last few are remembered, because every head asks for the same."""
         key = tickets.tobytes()

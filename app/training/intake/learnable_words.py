@@ -1,4 +1,4 @@
-"""Which words of a ticket a model may keep: neither numbers nor e-mail addresses, which are about one customer.
+"""Which words a model may keep: neither numbers nor e-mail addresses, nor what one sender alone writes.
 
 They are counted like all others, because they are at serving; they only have no place in a vocabulary.
 """
@@ -10,6 +10,8 @@ import re
 from app.models.cleaning import clean
 from app.models.features import Words, words_of
 
+# What fewer senders write is about them, and not about the next ticket.
+FEWEST_SENDERS = 2
 # Underscores are word characters, too.
 _NUMBER = re.compile(r"[\d_]*\d[\d_]*")
 _ADDRESS = re.compile(r"[\w.+%-]+@[\w-]+(?:\.[\w-]+)*")

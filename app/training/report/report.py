@@ -51,6 +51,7 @@ def _opening(findings: Findings) -> list[Html]:
         if findings.show_examples
         else "This page quotes no tickets; single words of them stand in the lists of terms."
     )
+    vocabulary = findings.metadata["vocabulary"]
     by_head = measured_sentence(findings.metrics, split["n_validation"])
     links = [element("a", head, attributes={"href": f"#head-{number}"}) for number, head in enumerate(findings.metrics)]
     return [
@@ -61,6 +62,10 @@ def _opening(findings: Findings) -> list[Html]:
             f"other {split['n_train']:,}; the model in this directory then learned from all of them."
         ),
         *([paragraph(by_head)] if by_head else []),
+        paragraph(
+            f"The model knows {vocabulary['n_terms']:,} terms. Left out were {vocabulary['n_left_out']:,} that one "
+            "sender alone wrote, or that are numbers or in e-mail addresses."
+        ),
         *(_promise(head, figures, findings) for head, figures in findings.metrics.items()),
         *(
             [element("h3", "What was found in the data"), bullets(notes)]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import Counter
 
 import numpy as np
 from hypothesis import given
@@ -10,6 +11,7 @@ from app.insights.drift_report import WATCH_INDEX, stability_index
 from app.models.label_shares import Confusion
 from app.training.files.reference import histogram_of, reference_of
 from app.training.intake.labelled_tickets import Tickets
+from app.training.intake.learnable_words import FEWEST_SENDERS
 
 
 def tickets(texts: list[str], labels: list[str]) -> Tickets:
@@ -41,7 +43,7 @@ def test_predictions_of_models_that_saw_the_ticket_do_not_count() -> None:
     reference = reference_of(
         tickets(["one", "two", "three", "four"], ["a", "b", "a", "b"]),
         {"kind": unseen},
-        min_document_frequency=1,
+        senders=np.arange(4),
         seed=1,
     )
 
@@ -53,14 +55,12 @@ def test_predictions_of_models_that_saw_the_ticket_do_not_count() -> None:
     assert sum(reference.text_length.counts) == 4
 
 
-def largest_share(
-    texts: list[str], *, min_document_frequency: int = 1, words_known_anyway: tuple[str, ...] = ()
-) -> float:
+def largest_share(texts: list[str], *, n_senders: int | None = None, words_known_anyway: tuple[str, ...] = ()) -> float:
     labels = [str(i % 2) for i in range(len(texts))]
     reference = reference_of(
         tickets(texts, labels),
         {"kind": np.eye(2)[[i % 2 for i in range(len(texts))]]},
-        min_document_frequency=min_document_frequency,
+        senders=np.arange(len(texts)) % (n_senders or len(texts)),
         words_known_anyway=words_known_anyway,
         seed=1,
     )
@@ -72,7 +72,7 @@ def test_a_word_counts_as_known_if_other_tickets_have_it_or_the_model_knows_it_a
 
     assert largest_share(alone) == 1.0
     assert largest_share(alone * 2 + alone * 8) == 0.0
-    assert largest_share(alone * 10, min_document_frequency=100) == 1.0
+    assert largest_share(alone * 10, n_senders=40) == 1.0, "ten tickets, and all of one sender"
     assert largest_share(alone, words_known_anyway=tuple(alone)) == 0.0
 
 
@@ -82,9 +82,10 @@ def test_new_tickets_of_the_same_kind_have_about_as_many_unknown_words() -> None
     old, new = texts[:600], texts[600:]
 
     reference = reference_of(
-        tickets(old, ["a", "b"] * 300), {"kind": np.eye(2)[[0, 1] * 300]}, min_document_frequency=1, seed=1
+        tickets(old, ["a", "b"] * 300), {"kind": np.eye(2)[[0, 1] * 300]}, senders=np.arange(600), seed=1
     )
-    known = {word for text in old for word in text.split()}
+    n_tickets = Counter(word for text in old for word in set(text.split()))
+    known = {word for word, n in n_tickets.items() if n >= FEWEST_SENDERS}
     shares = [sum(word not in known for word in text.split()) / 12 for text in new]
 
     histogram = reference.unknown_share

@@ -29,16 +29,16 @@ BLOCKS = (
 )
 
 
-@pytest.mark.parametrize("min_document_frequency", [1, 2])
+@pytest.mark.parametrize("fewest_senders", [1, 2])
 @pytest.mark.parametrize("sublinear_tf", [True, False])
 @pytest.mark.parametrize("block", BLOCKS, ids=lambda block: f"{block.kind}-{block.smallest}-{block.largest}")
 def test_each_kind_of_block_is_what_scikit_learn_makes_of_the_same_terms(
-    block: BlockSpec, *, sublinear_tf: bool, min_document_frequency: int
+    block: BlockSpec, *, sublinear_tf: bool, fewest_senders: int
 ) -> None:
-    counts = TermCounts(TITLES, DESCRIPTIONS, min_document_frequency=min_document_frequency)
+    counts = TermCounts(TITLES, DESCRIPTIONS, fewest_senders=fewest_senders)
     fitted = counts.fit(FeatureSpec((block,), sublinear_tf), TRAIN)
 
-    theirs = TfidfVectorizer(analyzer=BlockAnalyzer(block), sublinear_tf=sublinear_tf, min_df=min_document_frequency)
+    theirs = TfidfVectorizer(analyzer=BlockAnalyzer(block), sublinear_tf=sublinear_tf, min_df=fewest_senders)
     theirs.fit([TEXTS[i] for i in TRAIN])
 
     assert fitted.blocks[0].terms.tolist() == theirs.get_feature_names_out().tolist()
@@ -98,7 +98,7 @@ def test_a_ticket_without_a_known_term_has_no_features() -> None:
 def test_no_vocabulary_has_a_number_or_what_stands_in_addresses_only(block: BlockSpec) -> None:
     titles = ["Invoice 48213 for anna.wanderhof@quillberg.example", "Invoice 48213 is wrong, call 0171_555"] * 3
     descriptions = ["<p>quillberg&#64;wanderhof.example</p> asks about B2023, and so does Anna", "call 48213 7"] * 3
-    counts = TermCounts(titles, descriptions, min_document_frequency=2)
+    counts = TermCounts(titles, descriptions, fewest_senders=2)
 
     terms = counts.fit(FeatureSpec((block,)), np.arange(6)).blocks[0].terms.tolist()
 
@@ -110,6 +110,29 @@ def test_no_vocabulary_has_a_number_or_what_stands_in_addresses_only(block: Bloc
         words = {word for term in terms for word in term.split()}
         assert words >= ({"invoice", "call"} if block.kind == "title" else {"anna", "b2023", "asks"})
         assert not words & {"48213", "7", "0171_555", "wanderhof", "quillberg", "example"}
+
+
+@pytest.mark.parametrize(
+    ("block", "hers", "of_two"),
+    [
+        (BlockSpec("word", 1, 1), "wanderhof", "all"),
+        (BlockSpec("word", 2, 2), "for wanderhof", "for all"),
+        (BlockSpec("char", 3, 4), "wand", " all"),
+        (BlockSpec("title", 1, 1), "wanderhof", "all"),
+    ],
+)
+def test_what_one_sender_alone_writes_is_in_no_vocabulary_however_often(
+    block: BlockSpec, hers: str, of_two: str
+) -> None:
+    titles = ["Refund for Wanderhof", "Refund for Wanderhof again", "Refund for all", "Refund for all"]
+    counts = TermCounts(titles, [""] * 4, senders=np.array([7, 7, 8, 9]), fewest_senders=2)
+
+    everything, without_nine = (counts.fit(FeatureSpec((block,)), np.arange(n)) for n in (4, 3))
+
+    assert hers not in everything.blocks[0].terms
+    assert of_two in everything.blocks[0].terms
+    assert of_two not in without_nine.blocks[0].terms, "one sender of this part has it"
+    assert counts.n_left_out(without_nine) > counts.n_left_out(everything) > 0
 
 
 def test_what_is_in_no_vocabulary_still_takes_its_part_of_a_known_ticket() -> None:
