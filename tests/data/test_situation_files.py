@@ -15,7 +15,13 @@ from data.situation_files import Situation, SituationError, load_situations
 ROOT = Path(__file__).resolve().parents[2]
 PRIORITIES = ("Urgent", "High", "Medium", "Low")
 DEPARTMENTS = ("Tech Support", "Billing", "Sales")
-HELD_OUT = ("data/mock_eval.csv", "data/edge_cases.csv", "benchmarks/handwritten_dev.csv")
+HELD_OUT = (
+    "data/mock_eval.csv",
+    "data/edge_cases.csv",
+    "data/calibration_tickets.csv",
+    "benchmarks/handwritten_dev.csv",
+    "benchmarks/no_tickets_dev.csv",
+)
 
 
 @pytest.fixture(scope="module")
