@@ -143,11 +143,11 @@ format: $(VENV)/.installed-dev ## Rewrite the code in the project's format
 	"$(RUN)" -m ruff format $(LINTED)
 
 # One resolution for CPython 3.11 to 3.13: training must write the same bytes on each of them, so each gets the same numpy, scipy and scikit-learn.
-LOCK := uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --fork-strategy fewest --no-emit-index-url --custom-compile-command 'make lock'
+LOCK := uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --fork-strategy fewest --no-emit-index-url --override requirements-left-out.txt --custom-compile-command 'make lock'
 .PHONY: lock
 lock: ## Resolve requirements*.txt again into requirements*.lock (needs uv; LOCK_ARGS=--upgrade for newer versions)
 	$(LOCK) $(LOCK_ARGS) requirements-dev.txt --output-file requirements-dev.lock
-	for name in requirements requirements-serve requirements-redis requirements-postgres requirements-signing; do \
+	for name in requirements requirements-serve requirements-redis requirements-postgres requirements-signing requirements-teacher; do \
 		$(LOCK) --constraint requirements-dev.lock $$name.txt --output-file $$name.lock || exit 1; done
 
 .PHONY: clean

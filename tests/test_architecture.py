@@ -27,7 +27,7 @@ LAYERS = (
     ("app.__main__", "app.keys"),
 )
 # The order in which a ticket goes through training; a room may import from itself and from those before it.
-TRAINING_ROOMS = ("intake", "splitting", "fitting", "thresholds", "measuring", "report", "files")
+TRAINING_ROOMS = ("intake", "splitting", "teaching", "fitting", "thresholds", "measuring", "report", "files")
 # What stands beside the rooms: what has no topic of its own, and what puts the rooms together.
 BESIDE_THE_ROOMS = {
     "app": {"__init__", "__main__", "main", "config", "errors", "keys", "logging_utils"},

@@ -18,6 +18,7 @@ NAMES = (
     "requirements-redis",
     "requirements-postgres",
     "requirements-signing",
+    "requirements-teacher",
     "requirements",
     "requirements-dev",
 )

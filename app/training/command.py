@@ -18,10 +18,12 @@ from app.training.files.version_files import METRICS_NAME
 from app.training.fitting.word_vectors import WordVectors
 from app.training.intake.judgements import JudgedLabel, judgements_alone, with_judgements
 from app.training.intake.labelled_tickets import Intake, Tickets, read_tickets
+from app.training.intake.unlabelled_tickets import read_unlabelled
 from app.training.measuring.label_errors import check_method
 from app.training.pipeline import TrainingOptions, train
 from app.training.report.promises import overlap_sentence
 from app.training.splitting.splits import OneGroupError
+from app.training.teaching.encoder import SentenceEncoder
 from app.training.thresholds.costs import read_costs
 from app.training.thresholds.decide import Aims
 from data.generate_dataset import DEFAULT_ROWS, generate
@@ -40,7 +42,12 @@ def run(
     """
     console = Console(stderr=True)
     check_method(arguments.label_errors)
+    # What is missing is said before anything is read.
+    encoder = None if arguments.unlabelled is None else SentenceEncoder.load()
     tickets = _tickets(arguments, settings, judged)
+    unlabelled = None
+    if arguments.unlabelled is not None:
+        unlabelled = read_unlabelled(arguments.unlabelled, arguments.map, besides=tickets, group=arguments.group)
     for note in tickets.notes:
         console.print(f"note: {note}", style="yellow", markup=False, highlight=False)
     given_labels = tickets.given_labels()
@@ -67,6 +74,7 @@ def run(
         evaluate=settings.enable_eval,
         aims=Aims(target_precision=arguments.target_precision, costs=costs),
         word_vectors=WordVectors.load(),
+        encoder=encoder,
         show_examples=not arguments.no_examples,
         label_errors=arguments.label_errors,
     )
@@ -79,7 +87,7 @@ def run(
                 console.print(step, markup=False, highlight=False)
 
         try:
-            files = train(tickets, options, eval_tickets=eval_tickets, progress=progress)
+            files = train(tickets, options, eval_tickets=eval_tickets, unlabelled=unlabelled, progress=progress)
         except OneGroupError as error:
             raise InputError(f"{_source(arguments, judged)}: {error}") from error
     metrics = json.loads(files[METRICS_NAME])

@@ -13,12 +13,15 @@ from app.training.fitting.fits import Progress, choose_recipe, fit_all
 from app.training.fitting.word_vectors import WordVectors
 from app.training.intake.label_numbers import number_labels
 from app.training.intake.labelled_tickets import Tickets
+from app.training.intake.unlabelled_tickets import Unlabelled
 from app.training.measuring.label_errors import Method
 from app.training.measuring.measure import measure
 from app.training.measuring.separate_evaluation import evaluate_separately
 from app.training.report.findings import Findings
 from app.training.report.metadata import metadata_of
 from app.training.splitting.overlap import overlap_of_files, partition
+from app.training.teaching.encoder import SentenceEncoder
+from app.training.teaching.taught import Taught
 from app.training.thresholds.decide import Aims, calibrated_heads, decide
 
 
@@ -33,6 +36,7 @@ class TrainingOptions:
     evaluate: bool = True
     aims: Aims = field(default_factory=Aims)
     word_vectors: WordVectors | None = None
+    encoder: SentenceEncoder | None = None
     show_examples: bool = True
     label_errors: Method = "builtin"
 
@@ -42,9 +46,12 @@ def train(
     options: TrainingOptions,
     *,
     eval_tickets: Tickets | None = None,
+    unlabelled: Unlabelled | None = None,
     progress: Progress = lambda _: None,
 ) -> dict[str, bytes]:
     """Return the files of a model version by name, all but the manifest.
+
+    ``unlabelled`` tickets are for the encoder of ``options`` to teach from; nothing is measured on them.
 
     Thresholds and temperature come from out-of-fold predictions on the training part, the figures in ``metrics.json``
     from the validation part, which took no part in either; the model itself is then fitted on all tickets.
@@ -52,19 +59,28 @@ def train(
     # More threads would sum in another order, and so to other last bits on a machine with more cores; and the matrices
     # are too narrow to be faster for it.
     with threadpool_limits(limits=1):
-        return _train(tickets, options, eval_tickets, progress)
+        return _train(tickets, options, eval_tickets, unlabelled, progress)
 
 
 def _train(
-    tickets: Tickets, options: TrainingOptions, eval_tickets: Tickets | None, progress: Progress
+    tickets: Tickets,
+    options: TrainingOptions,
+    eval_tickets: Tickets | None,
+    unlabelled: Unlabelled | None,
+    progress: Progress,
 ) -> dict[str, bytes]:
     seed = options.seed
     numbers = number_labels(tickets.labels)
 
     progress("keeping similar tickets together")
-    parts = partition(tickets, share=options.validation_split, seed=seed)
+    parts = partition(tickets, share=options.validation_split, seed=seed, unlabelled=unlabelled)
+    taught = None
+    if unlabelled is not None and options.encoder is not None:
+        taught = Taught.of(tickets, unlabelled, options.encoder, progress)
 
-    chosen = choose_recipe(tickets, numbers, parts, vectors=options.word_vectors, seed=seed, progress=progress)
+    chosen = choose_recipe(
+        tickets, numbers, parts, vectors=options.word_vectors, taught=taught, seed=seed, progress=progress
+    )
     fits = fit_all(chosen, tickets, parts, evaluate=options.evaluate, seed=seed, progress=progress)
 
     decisions = decide(fits, numbers, parts.split, tickets.given_labels(), options.aims)
@@ -87,7 +103,7 @@ def _train(
         unseen={head: decided.unseen for head, decided in decisions.items()},
         suspects=measures.suspects,
         metadata={
-            **metadata_of(tickets, parts, metrics),
+            **metadata_of(tickets, parts, metrics, unlabelled),
             "version": options.version,
             "trained_at": options.trained_at,
             "seed": seed,

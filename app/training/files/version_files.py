@@ -40,7 +40,7 @@ def version_files(
     reference = reference_of(
         findings.tickets,
         findings.unseen,
-        senders=senders_of(findings.tickets, findings.partition),
+        senders=senders_of(findings.tickets, findings.partition)[: len(findings.tickets)],
         words_known_anyway=chosen.fitter.words_known_anyway,
         seed=findings.metadata["seed"],
     )

@@ -85,6 +85,11 @@ class TermCounts:
         """Return every word that any of the tickets has, sorted."""
         return self.of(BlockSpec("word")).terms
 
+    def words_of(self, tickets: Indices) -> NDArray[np.str_]:
+        """Return the words that enter the vocabulary of ``tickets``, sorted."""
+        (words,) = self.fit(FeatureSpec((BlockSpec("word"),)), tickets).blocks
+        return words.terms
+
     def of(self, block: BlockSpec) -> BlockCounts:
         if block not in self._blocks:
             self._blocks[block] = self._count_characters(block) if block.kind == "char" else self._count_terms(block)

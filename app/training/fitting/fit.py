@@ -15,7 +15,7 @@ from app.models.features import FeatureSpec
 from app.models.model_data import Head, ModelData
 from app.training.fitting.design import FittedFeatures
 from app.training.fitting.recipe import HeadRecipe
-from app.training.fitting.softmax_regression import FINE, fit_softmax
+from app.training.fitting.softmax_regression import FINE, Targets, fit_softmax, label_totals
 from app.training.fitting.word_vectors import VectorBlock
 
 Float32s = NDArray[np.float32]
@@ -54,21 +54,21 @@ class FittedHead:
 
 def fit_head(
     X: csr_matrix,
-    truth: NDArray[np.int64],
+    targets: Targets,
     n_labels: int,
     recipe: HeadRecipe,
     *,
     vectors: VectorBlock | None = None,
     tolerance: float = FINE,
 ) -> LinearHead:
-    """Fit ``X`` ``(n_tickets, n_features)`` to label numbers; the same input gives the same head."""
-    weights = _ticket_weights(truth, n_labels, recipe.class_balance)
+    """Fit ``X`` ``(n_tickets, n_features)`` to label numbers or shares; the same input gives the same head."""
+    weights = _ticket_weights(targets, n_labels, recipe.class_balance)
     scales = None
     if recipe.naive_bayes > 0:
-        scales = naive_bayes_scales(X, truth, n_labels, weights, smoothing=recipe.naive_bayes)
+        scales = naive_bayes_scales(X, targets, n_labels, weights, smoothing=recipe.naive_bayes)
     fitted = fit_softmax(
         X,
-        truth,
+        targets,
         n_labels=n_labels,
         inverse_regularisation=recipe.inverse_regularisation,
         dense=None if vectors is None else vectors.of_tickets(X),
@@ -83,7 +83,7 @@ def fit_head(
 
 
 def naive_bayes_scales(
-    X: csr_matrix, truth: NDArray[np.int64], n_labels: int, ticket_weights: Float32s, *, smoothing: float
+    X: csr_matrix, targets: Targets, n_labels: int, ticket_weights: Float32s, *, smoothing: float
 ) -> Float32s:
     """Return how much each feature may tell a label from the rest, ``(n_features, n_labels)``, with mean square one.
 
@@ -91,8 +91,11 @@ def naive_bayes_scales(
     Manning (2012, section 2.1). Half of the square is a constant: a feature that says nothing by itself may still
     correct others, which is worth what averaging a fit with r and one without is worth, at half the cost.
     """
-    one_hot = csr_matrix((ticket_weights, (truth, np.arange(len(truth)))), shape=(n_labels, len(truth)))
-    of_label = np.asarray((one_hot @ X).todense(), dtype=np.float64)
+    if targets.ndim == 1:
+        one_hot = csr_matrix((ticket_weights, (targets, np.arange(len(targets)))), shape=(n_labels, len(targets)))
+        of_label = np.asarray((one_hot @ X).todense(), dtype=np.float64)
+    else:
+        of_label = np.asarray((X.T @ (targets * ticket_weights[:, np.newaxis])).T, dtype=np.float64)
     of_others = of_label.sum(axis=0) - of_label + smoothing
     of_label += smoothing
     shares, other_shares = (part / part.sum(axis=1, keepdims=True) for part in (of_label, of_others))
@@ -129,8 +132,8 @@ def to_scikit_learn(head: FittedHead) -> LogisticRegression:
     return estimator
 
 
-def _ticket_weights(truth: NDArray[np.int64], n_labels: int, class_balance: float) -> Float32s:
-    counts = np.maximum(np.bincount(truth, minlength=n_labels), 1)
-    balanced = len(truth) / (n_labels * counts)
-    weights: Float32s = (balanced**class_balance)[truth].astype(np.float32)
+def _ticket_weights(targets: Targets, n_labels: int, class_balance: float) -> Float32s:
+    counts = np.maximum(label_totals(targets, n_labels), 1)
+    of_label = (len(targets) / (n_labels * counts)) ** class_balance
+    weights: Float32s = (of_label[targets] if targets.ndim == 1 else targets @ of_label).astype(np.float32)
     return weights

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from app.training.fitting.design import TermCounts
 from app.training.fitting.fit import LinearHead
 from app.training.fitting.fitter import Design, Fitter
+from app.training.fitting.pool import Pool
 from app.training.fitting.selection import Selection, Selector
 from app.training.fitting.word_vectors import WordVectors
 from app.training.intake.label_numbers import LabelNumbers
@@ -19,6 +20,8 @@ from app.training.intake.labelled_tickets import Tickets
 from app.training.intake.learnable_words import FEWEST_SENDERS
 from app.training.splitting.overlap import Partition
 from app.training.splitting.splits import Indices, folds
+from app.training.teaching.encoder import PACKAGE
+from app.training.teaching.taught import Taught
 
 _N_FOLDS = 5
 
@@ -33,6 +36,7 @@ class Chosen:
     numbers: LabelNumbers
     selection: Selection
     fitter: Fitter
+    n_unlabelled: int = 0
 
     def logits(self, head: str, train: Indices, others: Indices) -> Logits:
         """Fit on ``train`` and return logits ``(n_others, n_labels)``.
@@ -46,11 +50,24 @@ class Chosen:
     def figures(self, head: str) -> dict[str, Any]:
         """Return what was chosen for ``head`` and what was tried, as plain JSON values."""
         mine = [trial for trial in self.selection.trials if trial.head in {None, head}]
+        teacher = {"teacher": self._teacher_figures(head)} if self.n_unlabelled else {}
         return {
             "features": asdict(self.selection.features),
             "fewest_senders": FEWEST_SENDERS,
             "head": asdict(self.selection.heads[head]),
             "trials": [asdict(trial) for trial in mine],
+            **teacher,
+        }
+
+    def _teacher_figures(self, head: str) -> dict[str, Any]:
+        shares = [trial for trial in self.selection.trials if (trial.head, trial.question) == (head, "teacher_share")]
+        taken = self.selection.heads[head].teacher_share
+        return {
+            "encoder": PACKAGE,
+            "n_unlabelled": self.n_unlabelled,
+            "share": taken,
+            "score_without": next(trial.score for trial in shares if float(trial.choice) == 0),
+            "score_with": max(trial.score for trial in shares if float(trial.choice) > 0),
         }
 
 
@@ -70,27 +87,36 @@ class Fits:
 
 
 def senders_of(tickets: Tickets, parts: Partition) -> NDArray[np.int64]:
-    """Return a number for the sender of each ticket: its group where groups are named, else each has its own."""
-    return np.arange(len(tickets)) if tickets.groups is None else parts.grouping.ids
+    """Return a number for the sender of each ticket: its group where groups are named, else each has its own.
+
+    Those of the unlabelled tickets of ``parts`` come last.
+    """
+    n_tickets = len(tickets) + len(parts.unlabelled_groups)
+    return np.arange(n_tickets) if tickets.groups is None else parts.all_groups
 
 
-def choose_recipe(
+def choose_recipe(  # noqa: PLR0913 - all that a choice depends on
     tickets: Tickets,
     numbers: LabelNumbers,
     parts: Partition,
     *,
     vectors: WordVectors | None,
+    taught: Taught | None = None,
     seed: int,
     progress: Progress,
 ) -> Chosen:
-    """Choose features and heads on the training part."""
-    counts = TermCounts(
-        tickets.titles, tickets.descriptions, senders=senders_of(tickets, parts), fewest_senders=FEWEST_SENDERS
-    )
-    selector = Selector(counts, numbers, parts.grouping.ids, vectors=vectors, progress=progress)
+    """Choose features and heads on the training part; of what was ``taught``, whether it pays."""
+    titles, descriptions, pool = tickets.titles, tickets.descriptions, None
+    if taught is not None:
+        titles = [*titles, *taught.tickets.titles]
+        descriptions = [*descriptions, *taught.tickets.descriptions]
+        pool = Pool(np.arange(len(tickets), len(titles)), taught.vectors, parts.all_groups)
+    counts = TermCounts(titles, descriptions, senders=senders_of(tickets, parts), fewest_senders=FEWEST_SENDERS)
+    selector = Selector(counts, numbers, parts.grouping.ids, vectors=vectors, pool=pool, progress=progress)
     has_titles = any(title.strip() for title in tickets.titles)
     selection = selector.select(parts.split.train, tickets.labels, has_titles=has_titles, seed=seed)
-    return Chosen(numbers, selection, Fitter(counts, selection.features, vectors))
+    fitter = Fitter(counts, selection.features, vectors, pool=pool)
+    return Chosen(numbers, selection, fitter, len(titles) - len(tickets))
 
 
 def fit_all(

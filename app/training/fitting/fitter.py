@@ -12,6 +12,7 @@ from scipy.sparse import csr_matrix
 
 from app.training.fitting.design import FittedFeatures, TermCounts
 from app.training.fitting.fit import LinearHead, fit_head
+from app.training.fitting.pool import Pool
 from app.training.fitting.recipe import FeatureRecipe, HeadRecipe
 from app.training.fitting.softmax_regression import FINE
 from app.training.fitting.word_vectors import VectorBlock, WordVectors, vector_block
@@ -21,12 +22,14 @@ from app.training.splitting.splits import Indices
 UNSEEN_LABEL_LOGIT = -1e3
 # The folds of a cross-validation, and one for a fit on all of them.
 _MOST_DESIGNS = 6
+_NONE: Indices = np.array([], dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Design:
-    """The features of some tickets, ready for any number of heads."""
+    """The features of some tickets, ready for any number of heads; those of the pool come last."""
 
+    tickets: Indices
     fitted: FittedFeatures
     X: csr_matrix
     vectors: VectorBlock | None
@@ -35,12 +38,21 @@ class Design:
 class Fitter:
     """Fits by one ``FeatureRecipe``; ``truth`` is always the label numbers of all tickets, -1 where there is none.
 
-    What words weigh comes from every ticket; a head is fitted to those that have a label of it.
+    What words weigh comes from every ticket; a head is fitted to those that have a label of it, and to what a teacher
+    says of the others where its recipe asks for that. Tickets of the ``pool`` stand beside those that are fitted on,
+    and their terms are in ``counts``, after those of all others.
     """
 
     def __init__(
-        self, counts: TermCounts, recipe: FeatureRecipe, vectors: WordVectors | None, *, tolerance: float = FINE
+        self,
+        counts: TermCounts,
+        recipe: FeatureRecipe,
+        vectors: WordVectors | None,
+        *,
+        pool: Pool | None = None,
+        tolerance: float = FINE,
     ) -> None:
+        self._pool = pool
         self._tolerance = tolerance
         self._counts = counts
         self._recipe = recipe
@@ -51,8 +63,10 @@ class Fitter:
 
     @property
     def words_known_anyway(self) -> frozenset[str]:
-        """Return the words that a served model knows even if no ticket has them."""
-        return frozenset() if self._vectors is None else frozenset(self._vectors.words.tolist())
+        """Return the words that a served model knows even if no labelled ticket has them."""
+        of_table = [] if self._vectors is None else self._vectors.words.tolist()
+        of_pool = [] if self._pool is None else self._counts.words_of(self._pool.positions).tolist()
+        return frozenset([*of_table, *of_pool])
 
     def n_left_out(self, design: Design) -> int:
         """Return how many terms of the tickets are in no vocabulary of ``design``."""
@@ -69,7 +83,7 @@ class Fitter:
 
     def complete_design(self, tickets: Indices) -> Design:
         """Return the features to serve: with the words of the whole table, which tickets to come may have."""
-        return self._make_design(tickets, self._vectors)
+        return self._make_design(self._with_pool(tickets), self._vectors)
 
     def _make_design(self, tickets: Indices, vectors: WordVectors | None) -> Design:
         fitted = self._counts.fit(
@@ -77,11 +91,20 @@ class Fitter:
         )
         X = self._counts.features(fitted, tickets)
         block = None if vectors is None else vector_block(vectors, fitted, X, scale=self._recipe.word_vectors)
-        return Design(fitted, X, block)
+        return Design(tickets, fitted, X, block)
+
+    def _with_pool(self, tickets: Indices, *, apart_from: Indices = _NONE) -> Indices:
+        """Return ``tickets`` and, after them, those of the pool that nearly repeat none of ``apart_from``."""
+        return tickets if self._pool is None else np.concatenate([tickets, self._pool.apart_from(apart_from)])
 
     def fit(self, design: Design, truth: NDArray[np.int64], n_labels: int, recipe: HeadRecipe) -> LinearHead:
-        """Fit a head; ``truth`` is that of the tickets of ``design``."""
+        """Fit a head; ``truth`` is that of the tickets of ``design``, without those of the pool."""
+        truth = np.pad(truth, (0, len(design.tickets) - len(truth)), constant_values=-1)
         has_label = truth >= 0
+        if self._pool is not None and recipe.teacher_share > 0 and not has_label.all():
+            lesson = self._pool.lesson(design.tickets, truth, n_labels, recipe.teacher_share)
+            X = design.X[lesson.tickets]
+            return fit_head(X, lesson.shares, n_labels, recipe, vectors=design.vectors, tolerance=self._tolerance)
         X = design.X if has_label.all() else design.X[np.flatnonzero(has_label)]
         return fit_head(X, truth[has_label], n_labels, recipe, vectors=design.vectors, tolerance=self._tolerance)
 
@@ -102,7 +125,7 @@ class Fitter:
             logits = np.full((len(others), n_labels), UNSEEN_LABEL_LOGIT)
             logits[:, present] = 0.0
             return dict.fromkeys(recipes, logits)
-        design = self.design(train)
+        design = self.design(self._with_pool(train, apart_from=others))
         X = self._counts.features(design.fitted, others)
         numbers = np.where(of_train >= 0, np.searchsorted(present, of_train), -1)
         answers = {}

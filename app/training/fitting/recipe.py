@@ -15,11 +15,14 @@ class HeadRecipe:
     ``class_balance``: the power of ``n_tickets / (n_labels * n_label)`` that a ticket of a label weighs; 0 leaves all
     tickets equal, 1 is scikit-learn's ``balanced``.
     ``naive_bayes``: the additive smoothing of the naive Bayes ratios that scale the features; 0 for no scaling.
+    ``teacher_share``: of the tickets without a label, the share that is fitted to what the teacher says of them, those
+    first of which it is surest; 0 for none.
     """
 
     inverse_regularisation: float = 10.0
     class_balance: float = 0.0
     naive_bayes: float = 0.0
+    teacher_share: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from app.models.features import BlockSpec, FeatureSpec
 from app.training.fitting.design import TermCounts
 from app.training.fitting.fitter import Fitter
+from app.training.fitting.pool import Pool
 from app.training.fitting.recipe import FeatureRecipe, HeadRecipe
 from app.training.fitting.scores import confusion, scores_of_counts
 from app.training.fitting.softmax_regression import COARSE
@@ -30,6 +31,8 @@ _MOST_LOGITS = 350_000
 _WORTHWHILE = 0.002
 # Characters are three times as many features as words and pairs, and take as much more time to serve.
 _WORTHWHILE_CHARACTERS = 0.004
+# A teacher's gain is several points where there is one; with the few tickets that ask for one, less may be chance.
+_WORTHWHILE_TEACHER = 0.01
 # Labels whose counts differ by less need no weights, and are not asked whether they want any.
 _BALANCED_RATIO = 1.5
 
@@ -42,6 +45,7 @@ _HEAD_QUESTIONS: Mapping[str, tuple[float, ...]] = {
     "class_balance": (0.0, 0.5, 1.0),
     "inverse_regularisation": (10.0, 3.0),
     "naive_bayes": (0.0, 0.1),
+    "teacher_share": (0.0, 1.0, 0.4),
 }
 
 
@@ -75,9 +79,11 @@ class Selector:
         groups: NDArray[np.int64],
         *,
         vectors: WordVectors | None,
+        pool: Pool | None = None,
         progress: Callable[[str], None],
     ) -> None:
         self._counts = counts
+        self._pool = pool
         self._numbers = numbers
         self._truth = numbers.truth
         self._n_labels = {head: len(names) for head, names in numbers.names.items()}
@@ -104,8 +110,10 @@ class Selector:
             )
         )
         self._splits = [Split(some[split.train], some[split.validation]) for split in splits]
+        if self._pool is not None:
+            self._pool = self._pool.sample(_MOST_TICKETS, seed=seed)
         features = self._features(has_titles=has_titles)
-        fitter = Fitter(self._counts, features, self._vectors, tolerance=COARSE)
+        fitter = self._fitter(features)
         heads = {head: self._head(head, fitter) for head in labels}
         features = self._without_characters(features, heads)
         return Selection(features, heads, tuple(self._trials))
@@ -134,8 +142,11 @@ class Selector:
         return score
 
     def _mean_score(self, features: FeatureRecipe, heads: Mapping[str, HeadRecipe]) -> float:
-        fitter = Fitter(self._counts, features, self._vectors, tolerance=COARSE)
+        fitter = self._fitter(features)
         return float(np.mean([self._score(head, fitter, {"": recipe})[""] for head, recipe in heads.items()]))
+
+    def _fitter(self, features: FeatureRecipe) -> Fitter:
+        return Fitter(self._counts, features, self._vectors, pool=self._pool, tolerance=COARSE)
 
     def _without_characters(self, features: FeatureRecipe, heads: Mapping[str, HeadRecipe]) -> FeatureRecipe:
         """Drop the characters again if the recipes of the heads have made up for them: they cost most of all."""
@@ -156,10 +167,13 @@ class Selector:
         for question, values in _HEAD_QUESTIONS.items():
             if question == "class_balance" and self._is_balanced(head):
                 continue
+            if question == "teacher_share" and self._pool is None:
+                continue
+            worthwhile = _WORTHWHILE_TEACHER if question == "teacher_share" else _WORTHWHILE
             recipes = {f"{value:g}": replace(chosen, **{question: value}) for value in values}
             scores = self._score(head, fitter, recipes)
             first, best = next(iter(recipes)), max(scores, key=lambda name: scores[name])
-            taken = best if scores[best] >= scores[first] + _WORTHWHILE else first
+            taken = best if scores[best] >= scores[first] + worthwhile else first
             self._trials += [Trial(head, question, name, scores[name], taken=name == taken) for name in recipes]
             chosen = recipes[taken]
         return chosen

@@ -1,10 +1,10 @@
 """Multinomial logistic regression on sparse features beside a dense block, quickly and reproducibly.
 
 The objective is that of scikit-learn's ``LogisticRegression`` with an L2 penalty,
-``sum_i s_i * -log softmax(x_i W + d_i V + b)[y_i] + (|W|^2 + |V|^2) / (2 C)``, without a penalty on ``b``. It is
-minimised by L-BFGS (Nocedal 1980) in single precision, whose error lies far below what held-out tickets can tell
-apart. Trying a step length costs no product with the features, because the logits of a step are those of its start plus
-a multiple of its direction's.
+``sum_i s_i * -log softmax(x_i W + d_i V + b)[y_i] + (|W|^2 + |V|^2) / (2 C)``, without a penalty on ``b``; of a ticket
+that is a share of each label, the logarithms are averaged by the shares. It is minimised by L-BFGS (Nocedal 1980) in
+single precision, whose error lies far below what held-out tickets can tell apart. Trying a step length costs no product
+with the features, because the logits of a step are those of its start plus a multiple of its direction's.
 
 ``feature_scales`` r make the model ``x (r * W)``: a feature with a large r is penalised less. With the ratios of naive
 Bayes as r this is the NB-SVM of Wang & Manning (2012), with a logistic loss.
@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 Float32s = NDArray[np.float32]
+# Label numbers ``(n_tickets,)``, or how much of each label each ticket is, ``(n_tickets, n_labels)``, rows of sum one.
+Targets = NDArray[np.int64] | Float32s
 
 # The relative decrease of the objective in a step below which a fit ends. Coarse fits are for comparing recipes.
 FINE = 1e-5
@@ -42,7 +44,7 @@ class SoftmaxWeights:
 
 def fit_softmax(  # noqa: PLR0913 - the terms of one objective
     X: csr_matrix,
-    truth: NDArray[np.int64],
+    targets: Targets,
     *,
     n_labels: int,
     inverse_regularisation: float,
@@ -51,7 +53,7 @@ def fit_softmax(  # noqa: PLR0913 - the terms of one objective
     feature_scales: Float32s | None = None,
     tolerance: float = FINE,
 ) -> SoftmaxWeights:
-    """Fit ``X`` ``(n_tickets, n_features)`` and ``dense`` ``(n_tickets, n_dimensions)`` to label numbers.
+    """Fit ``X`` ``(n_tickets, n_features)`` and ``dense`` ``(n_tickets, n_dimensions)`` to ``targets``.
 
     ``ticket_weights`` is ``(n_tickets,)``, ``feature_scales`` ``(n_features, n_labels)``; both default to ones.
     """
@@ -59,19 +61,28 @@ def fit_softmax(  # noqa: PLR0913 - the terms of one objective
     problem = _Problem(
         X=X.astype(np.float32).tocsr(),
         dense=np.zeros((n_tickets, 0), np.float32) if dense is None else dense.astype(np.float32),
-        truth=truth,
+        targets=targets,
         ticket_weights=np.ones(n_tickets, np.float32) if ticket_weights is None else ticket_weights,
         feature_scales=feature_scales,
         penalty=np.float32(1 / inverse_regularisation),
     )
     W = np.zeros((n_features + problem.dense.shape[1] + 1, n_labels), np.float32)
-    W[-1] = _log_prior(truth, problem.ticket_weights, n_labels)
+    W[-1] = _log_prior(label_totals(targets, n_labels, problem.ticket_weights))
     W = _minimise(problem, W, tolerance)
     return SoftmaxWeights(problem.scaled(W[:n_features]), W[n_features:-1], W[-1])
 
 
-def _log_prior(truth: NDArray[np.int64], ticket_weights: Float32s, n_labels: int) -> Float32s:
-    totals = np.bincount(truth, weights=ticket_weights, minlength=n_labels)
+def label_totals(targets: Targets, n_labels: int, ticket_weights: Float32s | None = None) -> NDArray[np.float64]:
+    """Return how much the tickets of each label weigh together, ``(n_labels,)``; one each without weights."""
+    if targets.ndim == 1:
+        return np.bincount(targets, weights=ticket_weights, minlength=n_labels).astype(np.float64)
+    totals: NDArray[np.float64] = (
+        targets.sum(axis=0, dtype=np.float64) if ticket_weights is None else ticket_weights.astype(np.float64) @ targets
+    )
+    return totals
+
+
+def _log_prior(totals: NDArray[np.float64]) -> Float32s:
     prior: Float32s = np.log(np.maximum(totals, 1e-3) / totals.sum()).astype(np.float32)
     return prior
 
@@ -82,7 +93,7 @@ class _Problem:
 
     X: csr_matrix
     dense: Float32s
-    truth: NDArray[np.int64]
+    targets: Targets
     ticket_weights: Float32s
     feature_scales: Float32s | None
     penalty: np.float32
@@ -91,7 +102,7 @@ class _Problem:
 
     def __post_init__(self) -> None:
         self.X_transposed = self.X.T.tocsr()
-        self.rows = np.arange(len(self.truth))
+        self.rows = np.arange(len(self.targets))
 
     def scaled(self, sparse: Float32s) -> Float32s:
         if self.feature_scales is None:
@@ -112,14 +123,24 @@ class _Problem:
         probabilities = np.exp(logits - largest)
         totals = probabilities.sum(axis=1, keepdims=True)
         probabilities /= totals
-        losses = np.log(totals[:, 0]) + largest[:, 0] - logits[self.rows, self.truth]
+        losses = np.log(totals[:, 0]) + largest[:, 0] - self._of_targets(logits)
         penalty = 0.5 * float(self.penalty) * float(np.square(W[:-1]).sum(dtype=np.float64))
         return float((self.ticket_weights * losses).sum(dtype=np.float64)) + penalty, probabilities
+
+    def _of_targets(self, logits: Float32s) -> Float32s:
+        """Return the logit of each ticket's label, or the mean of its logits by the shares of its labels."""
+        mine: Float32s = (
+            logits[self.rows, self.targets] if self.targets.ndim == 1 else np.einsum("ij,ij->i", self.targets, logits)
+        )
+        return mine
 
     def gradient(self, probabilities: Float32s, W: Float32s) -> Float32s:
         """Return the gradient at ``W``; ``probabilities`` are overwritten."""
         residuals = probabilities
-        residuals[self.rows, self.truth] -= 1
+        if self.targets.ndim == 1:
+            residuals[self.rows, self.targets] -= 1
+        else:
+            residuals -= self.targets
         residuals *= self.ticket_weights[:, np.newaxis]
         n_features = self.X.shape[1]
         gradient: Float32s = self.penalty * W

@@ -15,7 +15,9 @@ import sklearn
 
 from app.models.classifier import PROMISED_PRECISION
 from app.training.intake.labelled_tickets import Tickets
+from app.training.intake.unlabelled_tickets import Unlabelled
 from app.training.splitting.overlap import Partition
+from app.training.teaching.encoder import PACKAGE
 
 
 def promised_precision(metrics: Mapping[str, Mapping[str, Any]]) -> dict[str, float | None]:
@@ -23,11 +25,21 @@ def promised_precision(metrics: Mapping[str, Mapping[str, Any]]) -> dict[str, fl
     return {head: figures["thresholds"]["target_precision"] for head, figures in metrics.items()}
 
 
-def metadata_of(tickets: Tickets, parts: Partition, metrics: Mapping[str, Mapping[str, Any]]) -> dict[str, object]:
+def metadata_of(
+    tickets: Tickets,
+    parts: Partition,
+    metrics: Mapping[str, Mapping[str, Any]],
+    unlabelled: Unlabelled | None = None,
+) -> dict[str, object]:
     """Return what it says of the data, the split, the libraries, and the precision that each head promises."""
     return {
         "data_sha256": tickets.sha256,
         **({} if tickets.feedback is None else {"feedback": asdict(tickets.feedback)}),
+        **(
+            {}
+            if unlabelled is None
+            else {"unlabelled": {"n_tickets": len(unlabelled), "sha256": unlabelled.sha256, "teacher": PACKAGE}}
+        ),
         "split": {
             "n_tickets": len(tickets),
             "n_train": len(parts.split.train),

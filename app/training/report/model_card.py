@@ -149,9 +149,10 @@ def _reproduction(metadata: Mapping[str, Any]) -> str:
     trained_as = metadata.get("trained_as", metadata["version"])
     later = "" if trained_as == metadata["version"] else " Then `scripts/set_thresholds.py` set other thresholds."
     feedback = " --feedback" if "feedback" in metadata else ""
+    unlabelled = " --unlabelled FILE" if "unlabelled" in metadata else ""
     return (
         "## To reproduce\n\n"
-        f"`python train.py --data FILE{feedback} --version {trained_as} --target-precision "
+        f"`python train.py --data FILE{feedback}{unlabelled} --version {trained_as} --target-precision "
         f"{metadata['target_precision']}` with the same data and options, `RANDOM_SEED={metadata['seed']}` and "
         f"{libraries}, gives the same bytes.{later}"
     )

@@ -45,7 +45,25 @@ def promises_of(figures: Mapping[str, Any]) -> list[str]:
         + f", and {100 * review['coverage']:.0f} are left to a person.",
         f"A stated confidence is off by {100 * error:.1f} percentage points on average.",
         *costs,
+        *_teacher_sentences(figures["recipe"]),
     ]
+
+
+def _teacher_sentences(recipe: Mapping[str, Any]) -> list[str]:
+    """Return whether a teacher's labels of unlabelled tickets were learned from, where there were any."""
+    if "teacher" not in recipe:
+        return []
+    teacher = recipe["teacher"]
+    tickets = f"{teacher['n_unlabelled']:,} tickets without a label"
+    scores = (
+        f"in cross-validation the mean of accuracy and macro-F1 was {teacher['score_with']:.3f} with that, and "
+        f"{teacher['score_without']:.3f} without"
+    )
+    if teacher["share"] == 0:
+        return [f"It did not learn from what a teacher ({teacher['encoder']}) said of {tickets}: {scores}."]
+    which = "" if teacher["share"] == 1 else f"the surest {100 * teacher['share']:.0f} % of "
+    learned = f"It learned from what a teacher ({teacher['encoder']}) said of {which}{tickets}, too: {scores}."
+    return [f"{learned} Nothing was measured on those tickets, and no threshold comes from them."]
 
 
 def measured_sentence(metrics: Mapping[str, Mapping[str, Any]], n_validation: int) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from app.training.intake.labelled_tickets import Tickets
+from app.training.intake.unlabelled_tickets import Unlabelled
 from app.training.splitting.near_duplicates import (
     SIMILARITY,
     Grouping,
@@ -37,21 +38,30 @@ class Overlap:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Partition:
-    """The split of a training run, what it kept together, and the overlap that was found afterwards."""
+    """The split of a training run, what it kept together, and the overlap that was found afterwards.
+
+    ``unlabelled_groups`` are the group numbers of tickets without labels, which are not split.
+    """
 
     grouping: Grouping
     split: Split
     overlap: Overlap
+    unlabelled_groups: NDArray[np.int64] = field(default_factory=lambda: np.array([], dtype=np.int64))
+
+    @property
+    def all_groups(self) -> NDArray[np.int64]:
+        """Return the group numbers of the labelled tickets and then of the others."""
+        return np.concatenate([self.grouping.ids, self.unlabelled_groups])
 
 
-def partition(tickets: Tickets, *, share: float, seed: int) -> Partition:
+def partition(tickets: Tickets, *, share: float, seed: int, unlabelled: Unlabelled | None = None) -> Partition:
     """Hold out about ``share`` of the tickets so that nothing like them is in training.
 
     What the count finds torn apart all the same, because grouping is approximate, goes to the training side, group by
     group, until the count finds nothing. Raise ``OneGroupError`` when all tickets of a head are in one group.
     """
-    shingles = shingles_of(tickets.titles, tickets.descriptions)
-    grouping = group_near_duplicates(shingles, tickets.groups)
+    every, shingles = _grouped(tickets, unlabelled)
+    grouping = Grouping(every.ids[: len(tickets)], every.similarity)
     split = hold_out(tickets.labels, grouping.ids, share=share, seed=seed)
     found = overlap(tickets, shingles, split, grouping.similarity)
     for _ in range(_ROUNDS):
@@ -61,7 +71,21 @@ def partition(tickets: Tickets, *, share: float, seed: int) -> Partition:
             break
         split = Split(np.sort(np.append(split.train, split.validation[~stays])), split.validation[stays])
         found = overlap(tickets, shingles, split, grouping.similarity)
-    return Partition(grouping, split, found)
+    return Partition(grouping, split, found, every.ids[len(tickets) :])
+
+
+def _grouped(tickets: Tickets, unlabelled: Unlabelled | None) -> tuple[Grouping, csr_matrix]:
+    """Return the groups of all tickets, the unlabelled ones last, and the shingles of the labelled ones."""
+    if unlabelled is None:
+        shingles = shingles_of(tickets.titles, tickets.descriptions)
+        return group_near_duplicates(shingles, tickets.groups), shingles
+    shingles = shingles_of([*tickets.titles, *unlabelled.titles], [*tickets.descriptions, *unlabelled.descriptions])
+    # Where groups are not named on one side, a ticket of it is in no group but its own.
+    n_tickets, n_unlabelled = len(tickets), len(unlabelled)
+    of_tickets = range(n_tickets) if tickets.groups is None else tickets.groups
+    of_others = range(n_tickets, n_tickets + n_unlabelled) if unlabelled.groups is None else unlabelled.groups
+    known = [*of_tickets, *of_others]
+    return group_near_duplicates(shingles, known), shingles[: len(tickets)]
 
 
 def overlap_figures(found: Partition) -> dict[str, float | int]:

@@ -108,3 +108,11 @@ def test_served_weights_are_the_coefficients_times_idf_in_single_precision() -> 
     np.testing.assert_allclose(
         model.weights.astype(np.float64) / FITTED.idf[:, np.newaxis], fitted.linear.coefficients, rtol=1e-15
     )
+
+
+def test_shares_of_one_label_each_give_the_weights_and_scales_of_label_numbers() -> None:
+    recipe = HeadRecipe(class_balance=1.0, naive_bayes=0.1)
+
+    hard, soft = (fit_head(X, targets, 2, recipe).logits(X) for targets in (TWO, np.eye(2, dtype=np.float32)[TWO]))
+
+    np.testing.assert_allclose(softmax(soft), softmax(hard), atol=1e-3)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy.sparse import csr_matrix, hstack
+from scipy.sparse import csr_matrix, hstack, vstack
 from sklearn.linear_model import LogisticRegression
 
 from app.training.fitting.softmax_regression import SoftmaxWeights, fit_softmax
@@ -115,3 +115,27 @@ def test_a_finer_tolerance_never_gives_a_worse_objective(tolerance: float) -> No
         return float(-np.log(right).sum() + np.square(fitted.sparse).sum() / (2 * C))
 
     assert objective(tolerance / 100) <= objective(tolerance) + 1e-4
+
+
+def test_shares_of_a_label_each_are_as_label_numbers() -> None:
+    X, truth = problem()
+
+    fitted = ours(X, np.eye(N_LABELS, dtype=np.float32)[truth])
+
+    expected = ours(X, truth)
+    np.testing.assert_allclose(fitted.sparse, expected.sparse, atol=2e-3)
+
+
+def test_a_ticket_of_two_labels_is_as_two_tickets_that_weigh_its_shares() -> None:
+    X, truth = problem()
+    other = (truth + 1) % N_LABELS
+    one_hot = np.eye(N_LABELS, dtype=np.float32)
+
+    fitted = ours(X, np.float32(0.75) * one_hot[truth] + np.float32(0.25) * one_hot[other])
+
+    weights = np.repeat([0.75, 0.25], X.shape[0]).astype(np.float32)
+    twice = csr_matrix(vstack([X, X]))
+    expected = ours(twice, np.concatenate([truth, other]), ticket_weights=weights)
+    np.testing.assert_allclose(
+        probabilities(X @ fitted.sparse + fitted.bias), probabilities(X @ expected.sparse + expected.bias), atol=2e-3
+    )

@@ -1,0 +1,1 @@
+"""The teacher: a sentence encoder that labels tickets which nobody labelled, at training time only."""
