@@ -176,7 +176,7 @@ def _entropy(head: HeadPrediction) -> float:
 def _fitted(tickets: Tickets, seed: int) -> TicketClassifier:
     numbers, everything = number_labels(tickets.labels), np.arange(len(tickets))
     fitter = Fitter(TermCounts(tickets.titles, tickets.descriptions), _FEATURES, None)
-    chosen = Chosen(numbers, Selection(_FEATURES, {_HEAD: _RECIPE}, ()), fitter, min_document_frequency=1)
+    chosen = Chosen(numbers, Selection(_FEATURES, {_HEAD: _RECIPE}, ()), fitter)
     # Nothing is held out: what is measured on comes from elsewhere.
     grouping = group_near_duplicates(shingles_of(tickets.titles, tickets.descriptions))
     parts = Partition(grouping, Split(everything, _NONE), Overlap(0, 0, 0, 0, _NONE))
