@@ -9,7 +9,7 @@ from functools import partial
 from itertools import repeat
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from app.models.adaptation import adapt
 from app.models.artifacts import ArtifactError, ManifestCheck, digest_of, read_verified, trust_any_manifest, verify
 from app.models.decisions import Decision, OperatingPoint
-from app.models.explaining import Asked, HeadAnswer, explain_heads, least_unseen_idf
+from app.models.explaining import Asked, HeadAnswer, explain_heads
 from app.models.explanation import Explanation
 from app.models.label_shares import NO_SHARES, Shares
+from app.models.likeness import unseen_idf
 from app.models.model_data import Head, ModelData, from_files
 from app.models.reference import Reference, read_reference
 from app.models.scorer import Scorer, Scores, softmax
@@ -76,7 +77,7 @@ class TicketClassifier:
     def __init__(
         self,
         model: ModelData,
-        metadata: Mapping[str, object],
+        metadata: Mapping[str, Any],
         reference: Reference | None = None,
         *,
         digest: str = "",
@@ -90,7 +91,7 @@ class TicketClassifier:
         self.heads = tuple(head.name for head in model.heads)
         self._heads = model.heads
         self._scorer = Scorer(model)
-        self._unseen_idf = least_unseen_idf(metadata)
+        self._unseen_idf = unseen_idf(model.likeness, metadata)
         ends = np.cumsum([len(head.labels) for head in model.heads])
         self._columns = [slice(end - len(head.labels), end) for head, end in zip(model.heads, ends, strict=True)]
 
@@ -147,9 +148,9 @@ class TicketClassifier:
         _check_text("title", title)
         _check_text("description", description)
         scores = self._scorer.score((title,), (description,))
-        known_share = scores.known_shares()[0]
+        known_share, is_unlike = scores.known_shares[0], scores.are_unlike[0]
         heads = {
-            head.name: _head_prediction(head, softmax(scores.logits[0, columns]).tolist(), known_share)
+            head.name: _head_prediction(head, softmax(scores.logits[0, columns]).tolist(), known_share, is_unlike)
             for head, columns in zip(self._heads, self._columns, strict=True)
         }
         return Prediction(heads, scores.n_words[0], scores.n_unknown_words[0])
@@ -199,9 +200,8 @@ class TicketClassifier:
         """
         columns = {name: HeadColumn([], [], []) for name in self.heads}
         for scores in self._scored(titles, descriptions):
-            known_shares = scores.known_shares()
             for head, of_head in zip(self._heads, self._columns, strict=True):
-                _extend(columns[head.name], head, softmax(scores.logits[:, of_head]), known_shares)
+                _extend(columns[head.name], head, softmax(scores.logits[:, of_head]), scores)
         return columns
 
     def _scored(self, titles: Sequence[str], descriptions: Sequence[str]) -> Iterator[Scores]:
@@ -212,9 +212,9 @@ class TicketClassifier:
             yield self._scorer.score(titles[batch], descriptions[batch])
 
     def _predictions(self, scores: Scores) -> list[Prediction]:
-        known_shares = scores.known_shares()
+        likeness = scores.known_shares, scores.are_unlike
         of_heads = [
-            list(map(_head_prediction, repeat(head), softmax(scores.logits[:, columns]).tolist(), known_shares))
+            list(map(_head_prediction, repeat(head), softmax(scores.logits[:, columns]).tolist(), *likeness))
             for head, columns in zip(self._heads, self._columns, strict=True)
         ]
         heads = [dict(zip(self.heads, of_ticket, strict=True)) for of_ticket in zip(*of_heads, strict=True)]
@@ -238,7 +238,7 @@ def _check_texts(titles: Sequence[object], descriptions: Sequence[object]) -> No
         raise ValueError(f"{len(titles)} titles with {len(descriptions)} descriptions: expected one of each a ticket")
 
 
-def _extend(column: HeadColumn, head: Head, probabilities: NDArray[np.float64], known_shares: Sequence[float]) -> None:
+def _extend(column: HeadColumn, head: Head, probabilities: NDArray[np.float64], scores: Scores) -> None:
     rows = np.arange(len(probabilities))
     first = probabilities.argmax(axis=1)
     confidences = probabilities[rows, first]
@@ -247,15 +247,17 @@ def _extend(column: HeadColumn, head: Head, probabilities: NDArray[np.float64], 
     labels, decide = [head.labels[i] for i in first.tolist()], head.policy.decide
     column.labels.extend(labels)
     column.confidences.extend(confidences.tolist())
-    answers = map(decide, labels, confidences.tolist(), leads.tolist(), known_shares)
+    answers = map(decide, labels, confidences.tolist(), leads.tolist(), scores.known_shares, scores.are_unlike)
     column.decisions.extend([decision for decision, _ in answers])
 
 
-def _head_prediction(head: Head, probabilities: list[float], known_share: float) -> HeadPrediction:
+def _head_prediction(head: Head, probabilities: list[float], known_share: float, is_unlike: bool) -> HeadPrediction:  # noqa: FBT001
     # Equal probabilities keep the order of the labels, so that an answer never depends on anything but the ticket.
     ranked = sorted(range(len(probabilities)), key=probabilities.__getitem__, reverse=True)
     first, second = ranked[0], ranked[1]
     labels, label, confidence = head.labels, head.labels[first], probabilities[first]
-    decision, reasons = head.policy.decide(label, confidence, confidence - probabilities[second], known_share)
+    decision, reasons = head.policy.decide(
+        label, confidence, confidence - probabilities[second], known_share, is_unlike
+    )
     alternatives = tuple([_alternative((labels[i], probabilities[i])) for i in ranked[1 : _MAX_ALTERNATIVES + 1]])
     return HeadPrediction(label, confidence, decision, reasons, alternatives)

@@ -12,6 +12,7 @@ BELOW_THRESHOLD = "below_threshold"
 NO_OPERATING_POINT = "no_operating_point"
 NO_KNOWN_WORDS = "no_known_words"
 MOSTLY_UNKNOWN_WORDS = "mostly_unknown_words"
+UNLIKE_TRAINING = "unlike_training"
 AMBIGUOUS = "ambiguous"
 PROMISE_BROKEN = "promise_broken"
 
@@ -37,14 +38,24 @@ class DecisionPolicy:
     min_known_share: float
 
     def decide(
-        self, label: str, confidence: float, lead: float, known_share: float
+        self,
+        label: str,
+        confidence: float,
+        lead: float,
+        known_share: float,
+        is_unlike: bool = False,  # noqa: FBT001, FBT002
     ) -> tuple[Decision, tuple[str, ...]]:
-        """Return the decision and the reasons for it not being ``auto``; an ``auto`` has none."""
+        """Return the decision and the reasons for it not being ``auto``; an ``auto`` has none.
+
+        ``is_unlike``: whether the ticket is unlike those of training.
+        """
         if known_share <= 0:
             return "review", (NO_KNOWN_WORDS,)
         reasons = []
         if known_share < self.min_known_share:
             reasons.append(MOSTLY_UNKNOWN_WORDS)
+        if is_unlike:
+            reasons.append(UNLIKE_TRAINING)
         point = self.operating_points[label]
         if point.auto is None:
             reasons.append(NO_OPERATING_POINT)

@@ -6,11 +6,10 @@ answer is left to ``app.models.counterfactual``.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,19 +67,6 @@ class _Sides(NamedTuple):
 
     speak_for: tuple[int, ...]
     speak_against: tuple[int, ...]
-
-
-def least_unseen_idf(metadata: Mapping[str, Any]) -> float:
-    """Return the inverse document frequency from which on a term was in no ticket of the training.
-
-    It is ``ln((1 + n) / (1 + df)) + 1`` with the n tickets of the training, so that a term of none of them and one of
-    a single ticket are ln 2 apart. Without n in the metadata every term counts as seen.
-    """
-    try:
-        n_tickets = int(metadata["split"]["n_tickets"])
-    except (KeyError, TypeError, ValueError):
-        return math.inf
-    return math.log(1 + n_tickets) + 1 - math.log(2) / 2
 
 
 def explain_heads(

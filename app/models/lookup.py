@@ -15,12 +15,14 @@ from numpy.typing import NDArray
 
 from app.models.char_ngrams import CharNGrams, Place
 from app.models.features import MAX_WORD_CHARACTERS, BlockKind, spaced_words
+from app.models.likeness import least_unseen_idf
 from app.models.model_data import ModelData
 from app.models.word_index import END_OF_TICKET, FIRST_WORD, UNKNOWN, Found, WordNGrams, number_words
 
 # Bytes that stand after fields as words of their own; cutting turns control characters of a ticket into spaces.
 _AFTER_TITLE, _AFTER_TICKET = b"\x01", b"\x02"
 _END_OF_TITLE = -1
+_PAIR = 2
 
 
 class Occurrences(NamedTuple):
@@ -82,8 +84,12 @@ class Lookup:
         ]
         self._is_unknown = np.ones(FIRST_WORD + len(numbers), dtype=np.bool_)
         self._is_unknown[END_OF_TICKET] = False
+        # What the words of a table of word vectors say is of use, but no ticket of the training had them.
+        least_unseen = np.inf if model.likeness is None else least_unseen_idf(model.likeness.n_tickets)
         for ngrams in self._of_words:
-            self._is_unknown &= ~ngrams.has
+            self._is_unknown &= ~ngrams.has(model.idf < least_unseen)
+        lengths = [n for ngrams in self._of_words for n in ngrams.lengths]
+        self._pairs = [i for i, n in enumerate(lengths) if n == _PAIR]
         self._numbers = {word.encode(): number for word, number in numbers.items()}
         self._numbers |= {_AFTER_TITLE: _END_OF_TITLE, _AFTER_TICKET: END_OF_TICKET}
 
@@ -109,8 +115,21 @@ class Lookup:
         return LookedUp(sequence, only_titles, everything, of_words, of_titles, of_characters)
 
     def is_unknown(self, sequence: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Return which of ``sequence`` are words that no block knows."""
+        """Return which of ``sequence`` are words that no block knows, or only without a ticket that had them."""
         return self._is_unknown.take(sequence)
+
+    def n_known_pairs(self, found: LookedUp) -> int:
+        """Return how many pairs of words of the only ticket the vocabulary has."""
+        return sum([len(found.of_words[i][0]) for i in self._pairs])
+
+    def n_known_pairs_of(self, found: LookedUp, n_tickets: int) -> list[int]:
+        """Return how many pairs of words of each ticket the vocabulary has."""
+        of_ticket = ticket_of(found.sequence)
+        counts = np.zeros(n_tickets, dtype=np.int64)
+        for i in self._pairs:
+            counts += np.bincount(of_ticket.take(found.of_words[i][0]), minlength=n_tickets)
+        n_pairs: list[int] = counts.tolist()
+        return n_pairs
 
     def occurrences(self, found: LookedUp) -> list[Occurrences]:
         """Return what was found in a batch of one ticket, with the words counted as in its text."""

@@ -20,8 +20,11 @@ from numpy.typing import NDArray
 from app.models.artifacts import ArtifactError, Manifest, read_verified
 from app.models.decisions import DecisionPolicy, OperatingPoint
 from app.models.features import TEXT_FORMAT, BlockSpec, FeatureSpec
+from app.models.likeness import TrainingLikeness
 
-MODEL_FORMAT = 1
+MODEL_FORMAT = 2
+# Models of the first format do not say what tickets of the training were like.
+_READABLE_FORMATS = (1, MODEL_FORMAT)
 MODEL_NAME = "model.json"
 VOCABULARY_NAME = "vocabulary.txt"
 IDF_NAME = "idf.npy"
@@ -45,6 +48,7 @@ class ModelData:
     ``idf`` is ``(n_features,)`` float64. ``weights`` is ``(n_features, n_outputs)`` float32: what one unit of a term's
     normalised count adds to each logit, so the product of its idf and its coefficient, calibration included. The
     outputs are the labels of all heads, one head after the other; the features are the terms of all blocks likewise.
+    Where ``likeness`` has ``least_ticket``, one more column says how much a term speaks for being a ticket at all.
     """
 
     features: FeatureSpec
@@ -52,21 +56,28 @@ class ModelData:
     idf: NDArray[np.float64]
     weights: NDArray[np.float32]
     heads: tuple[Head, ...]
+    likeness: TrainingLikeness | None = None
 
     def __post_init__(self) -> None:
         n_features, n_outputs = sum(map(len, self.terms)), sum(len(head.labels) for head in self.heads)
+        n_columns = n_outputs + self.tells_tickets
         if len(self.terms) != len(self.features.blocks):
             raise ValueError(f"{len(self.terms)} vocabularies for {len(self.features.blocks)} feature blocks")
-        if self.idf.shape != (n_features,) or self.weights.shape != (n_features, n_outputs):
+        if self.idf.shape != (n_features,) or self.weights.shape != (n_features, n_columns):
             raise ValueError(
                 f"idf {self.idf.shape} and weights {self.weights.shape} do not fit "
-                f"{n_features} features and {n_outputs} outputs"
+                f"{n_features} features and {n_columns} outputs"
             )
         if not (np.isfinite(self.idf).all() and np.isfinite(self.weights).all()):
             raise ValueError("idf and weights must be finite numbers")
         for head in self.heads:
             if len(head.bias) != len(head.labels) or set(head.policy.operating_points) != set(head.labels):
                 raise ValueError(f'head "{head.name}" needs one bias and one operating point for each label')
+
+    @property
+    def tells_tickets(self) -> bool:
+        """Say whether the last column of the weights tells tickets from other texts."""
+        return self.likeness is not None and self.likeness.least_ticket is not None
 
 
 def to_files(model: ModelData) -> dict[str, bytes]:
@@ -80,6 +91,7 @@ def to_files(model: ModelData) -> dict[str, bytes]:
             for block, terms in zip(model.features.blocks, model.terms, strict=True)
         ],
         "heads": [_head_to_document(head) for head in model.heads],
+        "likeness": None if model.likeness is None else asdict(model.likeness),
     }
     return {
         MODEL_NAME: (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode(),
@@ -93,12 +105,13 @@ def from_files(directory: Path, manifest: Manifest) -> ModelData:
     """Read a verified model; the arrays are the bytes that were read. Raise ``ArtifactError`` when files do not fit."""
     try:
         document = json.loads(bytes(read_verified(directory, manifest, MODEL_NAME)))
-        for name, readable in (("format", MODEL_FORMAT), ("text_format", TEXT_FORMAT)):
-            if document[name] != readable:
+        for name, readable in (("format", _READABLE_FORMATS), ("text_format", (TEXT_FORMAT,))):
+            if document[name] not in readable:
                 raise ArtifactError(
-                    f"{directory / MODEL_NAME} has {name} {document[name]!r}; this release reads {readable}: "
-                    "train again"
+                    f"{directory / MODEL_NAME} has {name} {document[name]!r}; this release reads "
+                    f"{' and '.join(map(str, readable))}: train again"
                 )
+        likeness = document["likeness"] if document["format"] == MODEL_FORMAT else None
         terms = str(read_verified(directory, manifest, VOCABULARY_NAME), "utf-8").split("\n")[:-1]
         return ModelData(
             features=FeatureSpec(
@@ -109,6 +122,7 @@ def from_files(directory: Path, manifest: Manifest) -> ModelData:
             idf=_npy_array(read_verified(directory, manifest, IDF_NAME), "<f8"),
             weights=_npy_array(read_verified(directory, manifest, WEIGHTS_NAME), "<f4"),
             heads=tuple(_head_from_document(head) for head in document["heads"]),
+            likeness=None if likeness is None else TrainingLikeness(**likeness),
         )
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ArtifactError(f"{directory} holds no readable model: {type(error).__name__}: {error}") from error

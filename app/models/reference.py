@@ -63,7 +63,7 @@ class Reference:
     """Of the tickets that a model learned from, and of what it would have answered had it not seen them.
 
     ``text_length`` is in characters of title and description together; ``unknown_share`` is the share of a ticket's
-    words that are not in the vocabulary, from 0 to 1, and 1 for a ticket without words.
+    words that the model does not know, from 0 to 1, and 1 for a ticket without words.
     """
 
     text_length: Histogram

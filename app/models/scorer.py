@@ -12,14 +12,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from app.models.likeness import TrainingLikeness
 from app.models.lookup import LookedUp, Lookup, Occurrences, ticket_of
 from app.models.model_data import ModelData
 from app.models.word_index import END_OF_TICKET
+
+Floats = NDArray[np.float64]
 
 _COUNTS_IN_TABLE = 1024
 _NOTHING = np.empty(0, dtype=np.int64)
@@ -27,18 +31,17 @@ _FROM_THE_START = np.zeros(1, dtype=np.int64)
 
 
 class Scores(NamedTuple):
-    """``logits`` ``(n_tickets, n_outputs)``; how many words each ticket has, and how many of them no block knows."""
+    """``logits`` ``(n_tickets, n_outputs)``; how many words each ticket has, and how many of them are unknown.
+
+    ``known_shares``: the share of the words that is known; of no words, none is. ``are_unlike``: whether each ticket is
+    unlike those of training.
+    """
 
     logits: NDArray[np.float64]
     n_words: list[int]
     n_unknown_words: list[int]
-
-    def known_shares(self) -> list[float]:
-        """Return the share of each ticket's words that a block knows; of no words, none is known."""
-        return [
-            1 - n_unknown / n_words if n_words else 0.0
-            for n_words, n_unknown in zip(self.n_words, self.n_unknown_words, strict=True)
-        ]
+    known_shares: list[float]
+    are_unlike: list[bool]
 
 
 class _Counted(NamedTuple):
@@ -81,7 +84,12 @@ class Scorer:
         self._idf = model.idf
         self._weights = model.weights
         self._sublinear_tf = model.features.sublinear_tf
-        self._bias = np.array([bias for head in model.heads for bias in head.bias], dtype=np.float64)[:, np.newaxis]
+        biases = [bias for head in model.heads for bias in head.bias] + [0.0] * model.tells_tickets
+        self._bias = np.array(biases, dtype=np.float64)[:, np.newaxis]
+        self._likeness = model.likeness
+        # Where each head's outputs start, and after them what is said for being a ticket.
+        starts = [0, *np.cumsum([len(head.labels) for head in model.heads])]
+        self._starts = np.array(starts if model.tells_tickets else starts[:-1])
         # The entry of zero is never asked for.
         self._tf = self.tf_of(np.arange(_COUNTS_IN_TABLE).clip(min=1))
         sizes = [len(terms) for terms in model.terms]
@@ -94,20 +102,12 @@ class Scorer:
     def score(self, titles: Sequence[str], descriptions: Sequence[str]) -> Scores:
         n_tickets = len(titles)
         if n_tickets == 0:
-            return Scores(np.empty((0, len(self._bias))), [], [])
+            return Scores(np.empty((0, len(self._bias))), [], [], [], [])
         found = self.lookup.find(titles, descriptions)
         cells = self._cells(found, n_tickets)
         cells.sort()
-        sequence, unknown = found.sequence, self.lookup.is_unknown(found.sequence)
-        if n_tickets == 1:
-            return Scores(self._logits(cells, 1), [len(sequence) - 1], [int(np.count_nonzero(unknown))])
-        ends = (sequence == END_OF_TICKET).nonzero()[0]
-        starts = np.concatenate([[0], ends[:-1] + 1])
-        return Scores(
-            logits=self._logits(cells, n_tickets),
-            n_words=(ends - starts).tolist(),
-            n_unknown_words=np.add.reduceat(unknown, starts, dtype=np.int64).tolist(),
-        )
+        logits = self._logits(cells, n_tickets)
+        return self._one(logits, found) if n_tickets == 1 else self._many(logits, found)
 
     def take_apart(self, title: str, description: str) -> TicketTerms:
         """Return the scores of one ticket, with the bits of ``score``, and what each of its terms adds to them."""
@@ -120,13 +120,12 @@ class Scorer:
         cells.sort()
         order = cells & ((1 << place_bits) - 1)
         cells >>= place_bits
-        n_unknown = int(np.count_nonzero(self.lookup.is_unknown(found.sequence)))
         counted, contributions = _Counted(_NOTHING, _NOTHING, _NOTHING), np.empty((len(self._bias), 0))
         if len(cells):
             counted = self._counted(cells, 1)
             contributions = self._contributions(counted, n_occurrences=len(cells))
         return TicketTerms(
-            scores=Scores(self._summed(counted, contributions, 1), [len(found.sequence) - 1], [n_unknown]),
+            scores=self._one(self._summed(counted, contributions, 1), found),
             features=counted.features,
             counts=counted.counts,
             contributions=contributions,
@@ -152,6 +151,30 @@ class Scorer:
         """Return how much a term weighs more that a ticket has ``counts`` times; none of them is zero."""
         tf: NDArray[np.float64] = 1.0 + np.log(counts) if self._sublinear_tf else counts.astype(np.float64)
         return tf
+
+    def _one(self, logits: Floats, found: LookedUp) -> Scores:
+        """Return the scores of the only ticket, with the bits of ``_many`` in half the time."""
+        n_words, n_unknown = len(found.sequence) - 1, int(np.count_nonzero(self.lookup.is_unknown(found.sequence)))
+        share = 1 - n_unknown / n_words if n_words else 0.0
+        is_unlike = False
+        if self._likeness is not None:
+            most = np.maximum.reduceat(logits[0], self._starts).tolist()
+            is_unlike = _is_unlike(self._likeness, share, n_words, self.lookup.n_known_pairs(found), most)
+        return Scores(logits, [n_words], [n_unknown], [share], [is_unlike])
+
+    def _many(self, logits: Floats, found: LookedUp) -> Scores:
+        sequence = found.sequence
+        ends = (sequence == END_OF_TICKET).nonzero()[0]
+        starts = np.concatenate([[0], ends[:-1] + 1])
+        n_words = (ends - starts).tolist()
+        n_unknown = np.add.reduceat(self.lookup.is_unknown(sequence), starts, dtype=np.int64).tolist()
+        shares = [1 - unknown / n if n else 0.0 for n, unknown in zip(n_words, n_unknown, strict=True)]
+        are_unlike = [False] * len(logits)
+        if self._likeness is not None:
+            most = np.maximum.reduceat(logits, self._starts, axis=1).tolist()
+            n_pairs = self.lookup.n_known_pairs_of(found, len(logits))
+            are_unlike = list(map(_is_unlike, repeat(self._likeness), shares, n_words, n_pairs, most))
+        return Scores(logits, n_words, n_unknown, shares, are_unlike)
 
     def _cells(self, found: LookedUp, n_tickets: int) -> NDArray[np.int64]:
         """Return ticket and feature of each occurrence as one number."""
@@ -205,6 +228,12 @@ class Scorer:
             part_of = part_of * self._n_blocks + self._block_of.take(counted.features)
         norms: NDArray[np.float64] = np.sqrt(np.bincount(part_of, weights=x * x)).take(part_of)
         return norms
+
+
+def _is_unlike(likeness: TrainingLikeness, share: float, n_words: int, n_pairs: int, most: list[float]) -> bool:
+    """Say whether a ticket is unlike those of training; ``most`` speaks for a label of each head, then for a ticket."""
+    ticket = 0.0 if likeness.least_ticket is None else most.pop()
+    return likeness.is_unlike(share, n_pairs / (n_words - 1) if n_words > 1 else 0.0, sum(most), ticket)
 
 
 def _runs(ascending: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -18,6 +18,7 @@ _WHY_NOT_ALONE = {
     decisions.NO_OPERATING_POINT: "“{label}” has not been right often enough to be answered alone",
     decisions.NO_KNOWN_WORDS: "the model knows none of the words",
     decisions.MOSTLY_UNKNOWN_WORDS: "the model does not know enough of the words",
+    decisions.UNLIKE_TRAINING: "it is unlike the tickets that the model learned from",
     decisions.AMBIGUOUS: "“{runner_up}” is nearly as likely",
     decisions.PROMISE_BROKEN: "“{label}” has lately been right less often than was promised",
 }

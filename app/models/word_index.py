@@ -79,11 +79,11 @@ class WordNGrams:
             all_are_features = bool((feature_of[table.slots] != _NOT_A_FEATURE).all())
             self._longer.append(_Level(n, table, feature_of, all_are_features))
 
-    @property
-    def has(self) -> NDArray[np.bool_]:
-        """By number, whether a word on its own is a feature ``(n_numbers,)``."""
-        has: NDArray[np.bool_] = self._unigrams != _NOT_A_FEATURE
-        return has
+    def has(self, is_known: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """By number, whether a word on its own is a feature that ``is_known`` ``(n_features,)``: ``(n_numbers,)``."""
+        is_feature: NDArray[np.bool_] = self._unigrams != _NOT_A_FEATURE
+        is_feature[is_feature] = is_known[self._unigrams[is_feature]]
+        return is_feature
 
     def find(self, sequence: NDArray[np.int64]) -> list[Found]:
         """Look ``sequence`` up, which is the words of tickets by number, each ticket followed by ``END_OF_TICKET``.

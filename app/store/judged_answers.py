@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import and_, func, literal_column, select
 
-from app.models.decisions import AMBIGUOUS, MOSTLY_UNKNOWN_WORDS, NO_KNOWN_WORDS
+from app.models.decisions import AMBIGUOUS, MOSTLY_UNKNOWN_WORDS, NO_KNOWN_WORDS, UNLIKE_TRAINING
 from app.store.tables import answers, feedback, judgements, predictions
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from app.store.database import Database
 
 # With one of these an answer is never acted on, whatever the threshold.
-_NEVER_AUTO: Final = (AMBIGUOUS, MOSTLY_UNKNOWN_WORDS, NO_KNOWN_WORDS)
+_NEVER_AUTO: Final = (AMBIGUOUS, MOSTLY_UNKNOWN_WORDS, NO_KNOWN_WORDS, UNLIKE_TRAINING)
 # What a helpdesk reports are corrections: its people saw the answer, and say nothing of those that are right.
 _ASKED_SOURCES: Final = ("review", "api")
 

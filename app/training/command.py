@@ -15,6 +15,7 @@ from app.config import Settings
 from app.tickets.columns import GROUP_COLUMN
 from app.tickets.input_error import InputError
 from app.training.files.version_files import METRICS_NAME
+from app.training.fitting.ticket_teller import read_no_tickets
 from app.training.fitting.word_vectors import WordVectors
 from app.training.intake.judgements import JudgedLabel, judgements_alone, with_judgements
 from app.training.intake.labelled_tickets import Intake, Tickets, read_tickets
@@ -66,6 +67,8 @@ def run(
                 for_training=False,
             ),
         )
+    # A team's own tickets are of fewer kinds, and known words alone tell them from other texts.
+    is_generated = arguments.data is None and judged is None
     options = TrainingOptions(
         version=str(arguments.version),
         trained_at=trained_at,
@@ -74,6 +77,7 @@ def run(
         evaluate=settings.enable_eval,
         aims=Aims(target_precision=arguments.target_precision, costs=costs),
         word_vectors=WordVectors.load(),
+        no_tickets=read_no_tickets() if is_generated else None,
         encoder=encoder,
         show_examples=not arguments.no_examples,
         label_errors=arguments.label_errors,

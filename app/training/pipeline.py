@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from threadpoolctl import threadpool_limits
@@ -36,6 +37,7 @@ class TrainingOptions:
     evaluate: bool = True
     aims: Aims = field(default_factory=Aims)
     word_vectors: WordVectors | None = None
+    no_tickets: Sequence[str] | None = None
     encoder: SentenceEncoder | None = None
     show_examples: bool = True
     label_errors: Method = "builtin"
@@ -79,13 +81,22 @@ def _train(
         taught = Taught.of(tickets, unlabelled, options.encoder, progress)
 
     chosen = choose_recipe(
-        tickets, numbers, parts, vectors=options.word_vectors, taught=taught, seed=seed, progress=progress
+        tickets,
+        numbers,
+        parts,
+        vectors=options.word_vectors,
+        taught=taught,
+        no_tickets=options.no_tickets,
+        seed=seed,
+        progress=progress,
     )
     fits = fit_all(chosen, tickets, parts, evaluate=options.evaluate, seed=seed, progress=progress)
 
-    decisions = decide(fits, numbers, parts.split, tickets.given_labels(), options.aims)
+    decided = decide(fits, numbers, parts.split, tickets.given_labels(), options.aims)
+    decisions, likeness = decided.heads, decided.likeness
     heads = calibrated_heads(fits, numbers, decisions)
-    model = to_model_data(chosen.selection.features.features, fits.design.fitted, heads)
+    column = None if likeness is None else fits.ticket_column
+    model = to_model_data(chosen.selection.features.features, fits.design.fitted, heads, likeness, column)
 
     progress("measuring")
     measures = measure(tickets, parts, chosen, decisions, method=options.label_errors, seed=seed)
@@ -100,7 +111,7 @@ def _train(
         tickets=tickets,
         partition=parts,
         model=model,
-        unseen={head: decided.unseen for head, decided in decisions.items()},
+        unseen={head: of_head.unseen for head, of_head in decisions.items()},
         suspects=measures.suspects,
         metadata={
             **metadata_of(tickets, parts, metrics, unlabelled),
@@ -108,6 +119,7 @@ def _train(
             "trained_at": options.trained_at,
             "seed": seed,
             "target_precision": options.aims.target_precision,
+            "share_unlike_training": dict(decided.shares_unlike),
             "vocabulary": {"n_terms": len(model.idf), "n_left_out": chosen.fitter.n_left_out(fits.design)},
         },
         metrics=metrics,

@@ -11,22 +11,28 @@ from app.models.artifacts import write_version
 from app.models.classifier import METADATA_NAME, TicketClassifier
 from app.models.decisions import DecisionPolicy, OperatingPoint
 from app.models.features import BlockSpec, FeatureSpec
+from app.models.likeness import TrainingLikeness
 from app.models.model_data import Head, ModelData, to_files
 from app.models.self_test import SELF_TEST_NAME, self_test_bytes
 
 LABELS = MappingProxyType({"priority": ("High", "Low", "Medium"), "department": ("Billing", "Tech Support")})
 
 
-def make_model(seed: int = 0, *, labels: Mapping[str, tuple[str, ...]] = LABELS) -> ModelData:
+def make_model(
+    seed: int = 0, *, labels: Mapping[str, tuple[str, ...]] = LABELS, likeness: TrainingLikeness | None = None
+) -> ModelData:
     rng = np.random.default_rng(seed)
     words = ("all", "all users", "café", "down", "invoice", "server", "server down", "straße", "users")
     grams = (" do", "own", "ser", "ver")
     n_features, n_outputs = len(words) + len(grams), sum(map(len, labels.values()))
+    idf = 1 + rng.random(n_features)
+    weights = rng.normal(size=(n_features, n_outputs)).astype(np.float32)
+    tells_tickets = likeness is not None and likeness.least_ticket is not None
     return ModelData(
         features=FeatureSpec(blocks=(BlockSpec("word", 1, 2), BlockSpec("char", 3, 3))),
         terms=(words, grams),
-        idf=1 + rng.random(n_features),
-        weights=rng.normal(size=(n_features, n_outputs)).astype(np.float32),
+        idf=idf,
+        weights=weights if not tells_tickets else np.column_stack([weights, np.ones(n_features, np.float32)]),
         heads=tuple(
             Head(
                 name,
@@ -36,6 +42,7 @@ def make_model(seed: int = 0, *, labels: Mapping[str, tuple[str, ...]] = LABELS)
             )
             for name, of_head in labels.items()
         ),
+        likeness=likeness,
     )
 
 

@@ -145,15 +145,22 @@ def test_a_decision_follows_the_operating_points(
     assert policy.decide("High", confidence, lead, known_share) == (decision, reasons)
 
 
+@pytest.mark.parametrize(("confidence", "decision"), [(0.99, "suggest"), (0.6, "suggest"), (0.4, "review")])
+def test_a_ticket_unlike_those_of_training_is_never_auto(confidence: float, decision: str) -> None:
+    policy = DecisionPolicy({"High": OperatingPoint(auto=0.8, suggest=0.5)}, ambiguity_margin=0.1, min_known_share=0.5)
+    decided, reasons = policy.decide("High", confidence, 0.5, 1.0, is_unlike=True)
+    assert (decided, reasons[0]) == (decision, "unlike_training")
+
+
 def test_a_label_without_an_operating_point_is_never_auto() -> None:
     policy = DecisionPolicy({"High": OperatingPoint(auto=None, suggest=None)}, 0.1, 0.5)
     assert policy.decide("High", 1.0, 1.0, 1.0) == ("review", ("no_operating_point",))
 
 
-@pytest.mark.parametrize("name", ["format", "text_format"])
-def test_a_model_of_another_format_is_refused(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(("name", "now", "readable"), [("format", 2, "1 and 2"), ("text_format", 1, "1")])
+def test_a_model_of_another_format_is_refused(tmp_path: Path, name: str, now: int, readable: str) -> None:
     files = model_files(make_model())
-    files["model.json"] = files["model.json"].replace(f'"{name}": 1'.encode(), f'"{name}": 2'.encode())
+    files["model.json"] = files["model.json"].replace(f'"{name}": {now}'.encode(), f'"{name}": 3'.encode())
     write_version(tmp_path / "v1.0.0", files)
-    with pytest.raises(ArtifactError, match=f"has {name} 2; this release reads 1: train again"):
+    with pytest.raises(ArtifactError, match=f"has {name} 3; this release reads {readable}: train again"):
         TicketClassifier.load(tmp_path / "v1.0.0")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 import numpy as np
@@ -27,7 +27,7 @@ def reference_of(
     unseen: Mapping[str, NDArray[np.float64]],
     *,
     senders: NDArray[np.int64],
-    words_known_anyway: Collection[str] = (),
+    enough_senders: Mapping[str, int] = MappingProxyType({}),
     seed: int,
 ) -> Reference:
     """Return the histograms of ``tickets``.
@@ -35,10 +35,10 @@ def reference_of(
     ``unseen`` has probabilities ``(n_tickets, n_labels)`` a head, labels in order, from models that did not see the
     ticket, NaN where there are none: answers to the tickets that a model was fitted on look too confident. Words count
     as unknown that too few of the other ``senders`` (numbers, ``(n_tickets,)``) have, four fifths of them drawn by
-    chance as those of tickets to come will be.
+    chance as those of tickets to come will be; ``enough_senders`` names words of which fewer are enough.
     """
     lengths = [len(title) + len(text) for title, text in zip(tickets.titles, tickets.descriptions, strict=True)]
-    shares = _unknown_shares(tickets, senders, words_known_anyway, seed)
+    shares = _unknown_shares(tickets, senders, enough_senders, seed)
     return Reference(
         text_length=histogram_of(np.array(lengths, dtype=np.float64)),
         unknown_share=histogram_of(shares),
@@ -85,7 +85,7 @@ def _head_reference(
 
 
 def _unknown_shares(
-    tickets: Tickets, senders: NDArray[np.int64], words_known_anyway: Collection[str], seed: int
+    tickets: Tickets, senders: NDArray[np.int64], enough_senders: Mapping[str, int], seed: int
 ) -> NDArray[np.float64]:
     """Return for each ticket the share of its words that a model of the other parts of the senders would not know."""
     texts = list(zip(tickets.titles, tickets.descriptions, strict=True))
@@ -107,9 +107,7 @@ def _unknown_shares(
     for sender, of_ticket in zip(senders.tolist(), words, strict=True):
         own = within[parts[sender]]
         unknown = [
-            word
-            for word in of_ticket
-            if everywhere[word] - own[word] < FEWEST_SENDERS and word not in words_known_anyway
+            word for word in of_ticket if everywhere[word] - own[word] < enough_senders.get(word, FEWEST_SENDERS)
         ]
         shares.append(unknown_share(n_tokens=len(of_ticket), n_unknown_tokens=len(unknown)))
     return np.array(shares, dtype=np.float64)

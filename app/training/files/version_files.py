@@ -41,7 +41,7 @@ def version_files(
         findings.tickets,
         findings.unseen,
         senders=senders_of(findings.tickets, findings.partition)[: len(findings.tickets)],
-        words_known_anyway=chosen.fitter.words_known_anyway,
+        enough_senders=chosen.fitter.enough_senders,
         seed=findings.metadata["seed"],
     )
     predict_proba = TicketClassifier(model, findings.metadata).predict_proba

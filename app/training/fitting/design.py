@@ -10,8 +10,11 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, diags, hstack
 
 from app.models.features import BlockSpec, FeatureSpec, char_ngrams, terms_of, words_of
+from app.models.likeness import least_unseen_idf
 from app.training.intake.learnable_words import has_number, is_number, words_outside_addresses
 from app.training.splitting.splits import Indices
+
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -130,6 +133,20 @@ class TermCounts:
         return hstack(
             [self._weighed(block, tickets, sublinear_tf=fitted.sublinear_tf) for block in fitted.blocks], format="csr"
         )
+
+    def known_share(self, fitted: FittedFeatures, tickets: Indices, *, n_words: int, n_fitted: int) -> Floats:
+        """Return which share of the n-grams of ``n_words`` of each ticket those ``n_fitted`` had ``(n_tickets,)``."""
+        n_known = np.zeros(len(tickets))
+        for mine in fitted.blocks:
+            if mine.block.kind == "word" and mine.block.smallest <= n_words <= mine.block.largest:
+                counted = self.of(mine.block)
+                has_length = np.char.count(counted.terms, " ") == n_words - 1
+                seen = mine.terms[mine.idf < least_unseen_idf(n_fitted)]
+                columns = np.flatnonzero(has_length & np.isin(counted.terms, seen))
+                n_known += np.asarray(counted.counts[tickets][:, columns].sum(axis=1)).ravel()
+        n_all = np.array([len(self._words[i].all) - n_words + 1 for i in tickets.tolist()])
+        share: Floats = n_known / np.maximum(n_all, 1)
+        return share
 
     def _weighed(self, fitted: FittedBlock, tickets: Indices, *, sublinear_tf: bool) -> csr_matrix:
         counted = self.of(fitted.block)

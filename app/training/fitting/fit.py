@@ -12,6 +12,7 @@ from sklearn.linear_model import LogisticRegression
 
 from app.models.decisions import DecisionPolicy
 from app.models.features import FeatureSpec
+from app.models.likeness import TrainingLikeness
 from app.models.model_data import Head, ModelData
 from app.training.fitting.design import FittedFeatures
 from app.training.fitting.recipe import HeadRecipe
@@ -35,6 +36,12 @@ class LinearHead:
     def with_temperature(self, temperature: float) -> LinearHead:
         """Return the head whose logits are divided by ``temperature``."""
         return LinearHead(self.coefficients / temperature, self.bias / temperature)
+
+    def centred(self) -> LinearHead:
+        """Return the head with the same probabilities whose logits have a mean of zero."""
+        return LinearHead(
+            self.coefficients - self.coefficients.mean(axis=1, keepdims=True), self.bias - self.bias.mean()
+        )
 
     def as_served(self, idf: NDArray[np.float64]) -> LinearHead:
         """Return the head whose ``idf * coefficient`` are exactly float32, as served weights are."""
@@ -104,16 +111,26 @@ def naive_bayes_scales(
     return scales
 
 
-def to_model_data(features: FeatureSpec, fitted: FittedFeatures, heads: Sequence[FittedHead]) -> ModelData:
+def to_model_data(
+    features: FeatureSpec,
+    fitted: FittedFeatures,
+    heads: Sequence[FittedHead],
+    likeness: TrainingLikeness | None = None,
+    ticket_column: NDArray[np.float64] | None = None,
+) -> ModelData:
     """Return what the service loads; the heads are ``as_served``."""
     idf = fitted.idf
-    weights = np.concatenate([head.linear.coefficients * idf[:, np.newaxis] for head in heads], axis=1)
+    columns = [head.linear.coefficients for head in heads]
+    if ticket_column is not None:
+        columns.append(ticket_column[:, np.newaxis])
+    weights = np.concatenate(columns, axis=1) * idf[:, np.newaxis]
     return ModelData(
         features=features,
         terms=tuple(tuple(block.terms.tolist()) for block in fitted.blocks),
         idf=idf,
         weights=weights.astype(np.float32),
         heads=tuple(Head(head.name, head.labels, tuple(head.linear.bias.tolist()), head.policy) for head in heads),
+        likeness=likeness,
     )
 
 

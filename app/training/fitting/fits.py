@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,15 +11,16 @@ from numpy.typing import NDArray
 
 from app.training.fitting.design import TermCounts
 from app.training.fitting.fit import LinearHead
-from app.training.fitting.fitter import Design, Fitter
+from app.training.fitting.fitter import Design, Familiarity, Fitter
 from app.training.fitting.pool import Pool
 from app.training.fitting.selection import Selection, Selector
+from app.training.fitting.ticket_teller import TicketTeller
 from app.training.fitting.word_vectors import WordVectors
 from app.training.intake.label_numbers import LabelNumbers
 from app.training.intake.labelled_tickets import Tickets
 from app.training.intake.learnable_words import FEWEST_SENDERS
 from app.training.splitting.overlap import Partition
-from app.training.splitting.splits import Indices, folds
+from app.training.splitting.splits import Indices, Split, folds
 from app.training.teaching.encoder import PACKAGE
 from app.training.teaching.taught import Taught
 
@@ -77,13 +78,17 @@ class Fits:
 
     ``out_of_fold``: logits of the training part, in its order, each from a model of the other folds. ``validation``:
     those of the validation part from a model of the training part; empty where nothing is to be evaluated. ``heads``
-    are fitted on all tickets, on the features of ``design``.
+    are fitted on all tickets, on the features of ``design``, and so is ``ticket_column``. ``familiar_out_of_fold`` and
+    ``familiar_validation`` compare the same tickets with those that the same models were fitted on.
     """
 
     out_of_fold: Mapping[str, Logits]
     validation: Mapping[str, Logits]
     design: Design
     heads: Mapping[str, LinearHead]
+    familiar_out_of_fold: Familiarity | None
+    familiar_validation: Familiarity | None
+    ticket_column: NDArray[np.float64] | None
 
 
 def senders_of(tickets: Tickets, parts: Partition) -> NDArray[np.int64]:
@@ -102,6 +107,7 @@ def choose_recipe(  # noqa: PLR0913 - all that a choice depends on
     *,
     vectors: WordVectors | None,
     taught: Taught | None = None,
+    no_tickets: Sequence[str] | None = None,
     seed: int,
     progress: Progress,
 ) -> Chosen:
@@ -115,7 +121,8 @@ def choose_recipe(  # noqa: PLR0913 - all that a choice depends on
     selector = Selector(counts, numbers, parts.grouping.ids, vectors=vectors, pool=pool, progress=progress)
     has_titles = any(title.strip() for title in tickets.titles)
     selection = selector.select(parts.split.train, tickets.labels, has_titles=has_titles, seed=seed)
-    fitter = Fitter(counts, selection.features, vectors, pool=pool)
+    teller = None if no_tickets is None else TicketTeller(no_tickets, titles)
+    fitter = Fitter(counts, selection.features, vectors, pool=pool, teller=teller)
     return Chosen(numbers, selection, fitter, len(titles) - len(tickets))
 
 
@@ -140,10 +147,39 @@ def fit_all(
         if evaluate:
             progress(f"{head}: validation")
             of_validation[head] = chosen.logits(head, train, validation)
+    progress("what tickets have in common")
+    of_folds = [chosen.fitter.familiarity(train[fold.train], train[fold.validation]) for fold in splits]
+    familiar_validation = chosen.fitter.familiarity(train, validation) if evaluate else None
     progress("fitting on all tickets")
     design = chosen.fitter.complete_design(np.arange(len(tickets)))
     heads = {
         head: chosen.fitter.fit(design, chosen.numbers.truth[head], len(names), chosen.selection.heads[head])
         for head, names in chosen.numbers.names.items()
     }
-    return Fits(out_of_fold, of_validation, design, heads)
+    return Fits(
+        out_of_fold,
+        of_validation,
+        design,
+        heads,
+        _joined(of_folds, splits),
+        familiar_validation,
+        chosen.fitter.ticket_column(design),
+    )
+
+
+def _joined(of_folds: Sequence[Familiarity], splits: Sequence[Split]) -> Familiarity | None:
+    """Return one for the tickets of all folds, in their order; none where they could not be split."""
+    if not of_folds:
+        return None
+    order = np.argsort(np.concatenate([fold.validation for fold in splits]))
+
+    def joined(parts: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+        return np.concatenate(parts)[order]
+
+    told = [(of_fold.ticket, of_fold.title) for of_fold in of_folds]
+    return Familiarity(
+        joined([of_fold.known_words for of_fold in of_folds]),
+        joined([of_fold.known_pairs for of_fold in of_folds]),
+        joined([ticket for ticket, _ in told if ticket is not None]) if told[0][0] is not None else None,
+        joined([title for _, title in told if title is not None]) if told[0][1] is not None else None,
+    )

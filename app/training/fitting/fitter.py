@@ -15,6 +15,7 @@ from app.training.fitting.fit import LinearHead, fit_head
 from app.training.fitting.pool import Pool
 from app.training.fitting.recipe import FeatureRecipe, HeadRecipe
 from app.training.fitting.softmax_regression import FINE
+from app.training.fitting.ticket_teller import TicketTeller
 from app.training.fitting.word_vectors import VectorBlock, WordVectors, vector_block
 from app.training.splitting.splits import Indices
 
@@ -35,6 +36,20 @@ class Design:
     vectors: VectorBlock | None
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Familiarity:
+    """What tickets have in common with those of a design, ``(n_tickets,)`` each.
+
+    ``known_words`` and ``known_pairs`` are shares of their words and pairs of words; ``ticket`` is what their terms say
+    for being tickets at all, and ``title`` those of their titles alone, if there are other texts to compare them with.
+    """
+
+    known_words: NDArray[np.float64]
+    known_pairs: NDArray[np.float64]
+    ticket: NDArray[np.float64] | None
+    title: NDArray[np.float64] | None
+
+
 class Fitter:
     """Fits by one ``FeatureRecipe``; ``truth`` is always the label numbers of all tickets, -1 where there is none.
 
@@ -50,6 +65,7 @@ class Fitter:
         vectors: WordVectors | None,
         *,
         pool: Pool | None = None,
+        teller: TicketTeller | None = None,
         tolerance: float = FINE,
     ) -> None:
         self._pool = pool
@@ -57,16 +73,21 @@ class Fitter:
         self._counts = counts
         self._recipe = recipe
         self._vectors = vectors if recipe.word_vectors > 0 else None
-        # Words that no ticket has change nothing until there are other tickets.
-        self._vectors_seen = None if self._vectors is None else self._vectors.restricted_to(counts.words)
+        self._teller = teller
+        # Words that no text has change nothing until there are other tickets.
+        words = counts.words if teller is None else np.union1d(counts.words, teller.words)
+        self._vectors_seen = None if self._vectors is None else self._vectors.restricted_to(words)
         self._designs: OrderedDict[bytes, Design] = OrderedDict()
 
     @property
-    def words_known_anyway(self) -> frozenset[str]:
-        """Return the words that a served model knows even if no labelled ticket has them."""
+    def enough_senders(self) -> dict[str, int]:
+        """Return the words that a served vocabulary has anyway, and how many senders must have each to be known.
+
+        Those of the word vectors one, so that a ticket had them; those of the pool none that has a label.
+        """
         of_table = [] if self._vectors is None else self._vectors.words.tolist()
         of_pool = [] if self._pool is None else self._counts.words_of(self._pool.positions).tolist()
-        return frozenset([*of_table, *of_pool])
+        return dict.fromkeys(of_table, 1) | dict.fromkeys(of_pool, 0)
 
     def n_left_out(self, design: Design) -> int:
         """Return how many terms of the tickets are in no vocabulary of ``design``."""
@@ -107,6 +128,23 @@ class Fitter:
             return fit_head(X, lesson.shares, n_labels, recipe, vectors=design.vectors, tolerance=self._tolerance)
         X = design.X if has_label.all() else design.X[np.flatnonzero(has_label)]
         return fit_head(X, truth[has_label], n_labels, recipe, vectors=design.vectors, tolerance=self._tolerance)
+
+    def ticket_column(self, design: Design) -> NDArray[np.float64] | None:
+        """Return coefficients ``(n_features,)`` that tell the tickets of ``design`` from other texts, if any."""
+        if self._teller is None:
+            return None
+        return self._teller.column(design.fitted, design.X, design.tickets, design.vectors)
+
+    def familiarity(self, train: Indices, others: Indices) -> Familiarity:
+        """Return what ``others`` have in common with ``train``."""
+        design = self.design(self._with_pool(train, apart_from=others))
+        n_fitted = len(design.tickets)
+        words, pairs = (self._counts.known_share(design.fitted, others, n_words=n, n_fitted=n_fitted) for n in (1, 2))
+        ticket, title, column = None, None, self.ticket_column(design)
+        if self._teller is not None and column is not None:
+            ticket = self._counts.features(design.fitted, others) @ column
+            title = self._teller.of_titles(column, design.fitted, others)
+        return Familiarity(words, pairs, ticket, title)
 
     def score(
         self,

@@ -19,7 +19,8 @@ from app.models.decisions import OperatingPoint
 COUNTS_NAME = "confidence_counts.json"
 COUNTS_FORMAT = 1
 N_STEPS = 1_000
-# The columns of counts: answers and right ones, and those of them whose lead over the second label is large enough.
+# The columns of counts: answers and right ones, and those of them that may be acted on: they are not ambiguous, and
+# their tickets not unlike those of training.
 ALL, RIGHT, CLEAR, CLEAR_RIGHT = range(4)
 _EDGES = np.arange(N_STEPS + 1) / N_STEPS
 
@@ -71,11 +72,23 @@ class Answered:
     is_clear: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, probabilities: NDArray[np.float64], truth: NDArray[np.int64], *, ambiguity_margin: float) -> Self:
-        """Read off ``probabilities`` ``(n_tickets, n_labels)``; a lead below the margin is not clear."""
+    def of(
+        cls,
+        probabilities: NDArray[np.float64],
+        truth: NDArray[np.int64],
+        *,
+        ambiguity_margin: float,
+        are_unlike: NDArray[np.bool_] | None = None,
+    ) -> Self:
+        """Read off ``probabilities`` ``(n_tickets, n_labels)``; a lead below the margin is not clear.
+
+        Nor are answers to tickets that ``are_unlike`` those of training: neither is ever acted on.
+        """
         predicted = probabilities.argmax(axis=1)
         best_two = np.sort(probabilities, axis=1)[:, -2:]
         is_clear = best_two[:, 1] - best_two[:, 0] >= ambiguity_margin
+        if are_unlike is not None:
+            is_clear &= ~are_unlike
         return cls(truth, predicted, np.searchsorted(_EDGES, best_two[:, 1], side="right") - 1, is_clear)
 
     def counts(self, labels: Sequence[str]) -> dict[str, ConfidenceCounts]:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.models.decisions import DecisionPolicy
+from app.models.likeness import TrainingLikeness
 from app.models.scorer import softmax
 from app.training.fitting.fit import FittedHead
 from app.training.fitting.fits import Fits
@@ -19,6 +20,7 @@ from app.training.splitting.splits import Split
 from app.training.thresholds.calibration import calibration_of, fit_temperature
 from app.training.thresholds.confidence_counts import Answered, HeadCounts
 from app.training.thresholds.costs import HeadCosts
+from app.training.thresholds.likeness import are_unlike, choose_likeness, evidence_of
 from app.training.thresholds.operating_points import Thresholds, choose
 
 # See ``DecisionPolicy``.
@@ -51,11 +53,50 @@ class HeadDecisions:
     unseen: NDArray[np.float64]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Known:
+    """What is known of all heads before any is decided; ``unlike`` ``(n_tickets,)`` are those unlike the others."""
+
+    fits: Fits
+    numbers: LabelNumbers
+    split: Split
+    temperatures: Mapping[str, float]
+    unlike: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Decisions:
+    """What was decided for each head by name, and how much a ticket must be like those of training.
+
+    ``shares_unlike`` of the tickets out of fold, and of those of the validation part, are not; none of neither where
+    there is nothing to tell it from.
+    """
+
+    heads: Mapping[str, HeadDecisions]
+    likeness: TrainingLikeness | None
+    shares_unlike: Mapping[str, float]
+
+
 def decide(
     fits: Fits, numbers: LabelNumbers, split: Split, labels: Mapping[str, Sequence[str]], aims: Aims
-) -> dict[str, HeadDecisions]:
+) -> Decisions:
     """Calibrate and set thresholds on the out-of-fold logits alone; ``labels`` are those that tickets have."""
-    return {head: _decide_head(head, fits, numbers, split, tuple(rare_labels(labels[head])), aims) for head in labels}
+    temperatures = {head: _temperature(head, fits, numbers, split) for head in labels}
+    likeness = None
+    unlike = np.zeros(len(numbers.truth[next(iter(labels))]), dtype=np.bool_)
+    shares = {}
+    if fits.familiar_out_of_fold is not None:
+        evidence = evidence_of(fits.out_of_fold, temperatures)
+        likeness = choose_likeness(fits.familiar_out_of_fold, evidence, n_tickets=len(fits.design.tickets))
+        unlike[split.train] = are_unlike(likeness, fits.familiar_out_of_fold, evidence)
+        shares["out_of_fold"] = float(unlike[split.train].mean())
+        if fits.familiar_validation is not None:
+            of_validation = evidence_of(fits.validation, temperatures)
+            unlike[split.validation] = are_unlike(likeness, fits.familiar_validation, of_validation)
+            shares["validation"] = float(unlike[split.validation].mean())
+    known = _Known(fits, numbers, split, temperatures, unlike)
+    heads = {head: _decide_head(head, known, tuple(rare_labels(labels[head])), aims) for head in labels}
+    return Decisions(heads, likeness, shares)
 
 
 def calibrated_heads(
@@ -67,28 +108,34 @@ def calibrated_heads(
         FittedHead(
             head,
             numbers.names[head],
-            fits.heads[head].with_temperature(decided.temperature).as_served(idf),
+            fits.heads[head].with_temperature(decided.temperature).centred().as_served(idf),
             decided.policy,
         )
         for head, decided in decisions.items()
     )
 
 
-def _decide_head(
-    head: str, fits: Fits, numbers: LabelNumbers, split: Split, left_to_review: tuple[str, ...], aims: Aims
-) -> HeadDecisions:
-    names = numbers.names[head]
-    train, validation = numbers.labelled(head, split.train), numbers.labelled(head, split.validation)
+def _temperature(head: str, fits: Fits, numbers: LabelNumbers, split: Split) -> float:
+    train = numbers.labelled(head, split.train)
     truth = numbers.truth[head][train]
     logits = fits.out_of_fold[head][np.searchsorted(split.train, train)]
     # A ticket whose label the fold could not know says nothing about confidence in the labels that it knew.
     known = logits[np.arange(len(truth)), truth] > UNSEEN_LABEL_LOGIT
-    temperature = fit_temperature(logits[known], truth[known])
+    return fit_temperature(logits[known], truth[known])
+
+
+def _decide_head(head: str, known: _Known, left_to_review: tuple[str, ...], aims: Aims) -> HeadDecisions:
+    fits, numbers, split, unlike = known.fits, known.numbers, known.split, known.unlike
+    temperature = known.temperatures[head]
+    names = numbers.names[head]
+    train, validation = numbers.labelled(head, split.train), numbers.labelled(head, split.validation)
+    truth = numbers.truth[head][train]
+    logits = fits.out_of_fold[head][np.searchsorted(split.train, train)]
     unseen = np.full((len(numbers.truth[head]), len(names)), np.nan)
     unseen[split.train] = softmax(fits.out_of_fold[head] / temperature)
     before, after = softmax(logits), unseen[train]
     thresholds = choose(
-        Answered.of(after, truth, ambiguity_margin=_AMBIGUITY_MARGIN),
+        Answered.of(after, truth, ambiguity_margin=_AMBIGUITY_MARGIN, are_unlike=unlike[train]),
         names,
         target_precision=aims.target_precision,
         costs=aims.costs.get(head),
@@ -97,7 +144,12 @@ def _decide_head(
     of_validation = None
     if head in fits.validation:
         unseen[split.validation] = softmax(fits.validation[head] / temperature)
-        answered = Answered.of(unseen[validation], numbers.truth[head][validation], ambiguity_margin=_AMBIGUITY_MARGIN)
+        answered = Answered.of(
+            unseen[validation],
+            numbers.truth[head][validation],
+            ambiguity_margin=_AMBIGUITY_MARGIN,
+            are_unlike=unlike[validation],
+        )
         of_validation = answered.counts(names)
     return HeadDecisions(
         temperature=temperature,

@@ -55,25 +55,30 @@ def test_predictions_of_models_that_saw_the_ticket_do_not_count() -> None:
     assert sum(reference.text_length.counts) == 4
 
 
-def largest_share(texts: list[str], *, n_senders: int | None = None, words_known_anyway: tuple[str, ...] = ()) -> float:
+def largest_share(
+    texts: list[str], *, n_senders: int | None = None, enough_senders: dict[str, int] | None = None
+) -> float:
     labels = [str(i % 2) for i in range(len(texts))]
     reference = reference_of(
         tickets(texts, labels),
         {"kind": np.eye(2)[[i % 2 for i in range(len(texts))]]},
         senders=np.arange(len(texts)) % (n_senders or len(texts)),
-        words_known_anyway=words_known_anyway,
+        enough_senders=enough_senders or {},
         seed=1,
     )
     return max(reference.unknown_share.edges)
 
 
-def test_a_word_counts_as_known_if_other_tickets_have_it_or_the_model_knows_it_anyway() -> None:
+def test_a_word_counts_as_known_if_tickets_of_other_senders_have_it_of_one_where_a_table_has_it() -> None:
     alone = [f"word{i}" for i in range(40)]
 
     assert largest_share(alone) == 1.0
     assert largest_share(alone * 2 + alone * 8) == 0.0
     assert largest_share(alone * 10, n_senders=40) == 1.0, "ten tickets, and all of one sender"
-    assert largest_share(alone, words_known_anyway=tuple(alone)) == 0.0
+    assert largest_share(alone * 2) == 1.0
+    assert largest_share(alone * 2, enough_senders=dict.fromkeys(alone, 1)) < 0.5, "but for those drawn together"
+    assert largest_share(alone, enough_senders=dict.fromkeys(alone, 1)) == 1.0, "no ticket but its own has it"
+    assert largest_share(alone, enough_senders=dict.fromkeys(alone, 0)) == 0.0
 
 
 def test_new_tickets_of_the_same_kind_have_about_as_many_unknown_words() -> None:

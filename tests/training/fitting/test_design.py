@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from app.models.explaining import least_unseen_idf
 from app.models.features import BlockSpec, FeatureSpec, join_fields
+from app.models.likeness import least_unseen_idf
 from app.training.files.vectorizer import BlockAnalyzer
 from app.training.fitting.design import TermCounts
 from data.generate_dataset import generate
@@ -150,6 +150,19 @@ def test_idf_alone_tells_words_of_no_training_ticket_from_those_of_a_single_one(
     counts = TermCounts(titles, descriptions)
     fitted = counts.fit(FeatureSpec((BlockSpec("word", 1, 1),)), np.arange(3), extra_words=words)
 
-    unseen = fitted.idf >= least_unseen_idf({"split": {"n_tickets": len(titles)}})
+    unseen = fitted.idf >= least_unseen_idf(len(titles))
 
     assert fitted.blocks[0].terms[unseen].tolist() == ["unheard", "zebra"]
+
+
+def test_the_shares_of_known_words_and_pairs_are_of_those_that_the_tickets_fitted_had() -> None:
+    counts = TermCounts(["server down", "server down", "server up today"], ["", "again", ""])
+    fitted = counts.fit(FeatureSpec((BlockSpec("word"), BlockSpec("word", 2, 2))), np.arange(2), extra_words=TABLE)
+
+    words, pairs = (counts.known_share(fitted, np.array([2, 1]), n_words=n, n_fitted=2) for n in (1, 2))
+
+    assert words.tolist() == pytest.approx([1 / 3, 1.0]), '"up" is in the table, and no ticket fitted had it'
+    assert pairs.tolist() == pytest.approx([0.0, 1.0])
+
+
+TABLE = np.array(["up"])
