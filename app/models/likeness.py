@@ -42,6 +42,11 @@ class TrainingLikeness:
             return True
         return self.of(known_words, known_pairs, evidence) < self.least
 
+    def refuses(self, known_words: float, n_words: int, n_known_pairs: int, most: list[float]) -> bool:
+        """Say the same by numbers of words and pairs; ``most`` speaks for a label of each head, then for a ticket."""
+        ticket = 0.0 if self.least_ticket is None else most.pop()
+        return self.is_unlike(known_words, n_known_pairs / (n_words - 1) if n_words > 1 else 0.0, sum(most), ticket)
+
 
 def least_unseen_idf(n_tickets: int) -> float:
     """Return the inverse document frequency from which on a term was in none of the ``n_tickets`` of the training.

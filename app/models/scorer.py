@@ -12,13 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import repeat
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from app.models.likeness import TrainingLikeness
 from app.models.lookup import LookedUp, Lookup, Occurrences, ticket_of
 from app.models.model_data import ModelData
 from app.models.word_index import END_OF_TICKET
@@ -37,7 +35,7 @@ class Scores(NamedTuple):
     unlike those of training.
     """
 
-    logits: NDArray[np.float64]
+    logits: Floats
     n_words: list[int]
     n_unknown_words: list[int]
     known_shares: list[float]
@@ -63,7 +61,7 @@ class TicketTerms:
     scores: Scores
     features: NDArray[np.int64]
     counts: NDArray[np.int64]
-    contributions: NDArray[np.float64]
+    contributions: Floats
     occurrences: list[Occurrences]
     order: NDArray[np.int64]
 
@@ -73,7 +71,7 @@ class TermWeights:
     """What some features ``(n,)`` weigh before any norm: their blocks, their idf, and ``(n, n_outputs)`` weights."""
 
     blocks: NDArray[np.int8]
-    idf: NDArray[np.float64]
+    idf: Floats
     weights: NDArray[np.float32]
 
 
@@ -133,7 +131,7 @@ class Scorer:
             order=order,
         )
 
-    def idf_of(self, features: NDArray[np.int64]) -> NDArray[np.float64]:
+    def idf_of(self, features: NDArray[np.int64]) -> Floats:
         return self._idf.take(features)
 
     def weights_of(self, features: NDArray[np.int64]) -> TermWeights:
@@ -143,13 +141,13 @@ class Scorer:
         )
 
     @property
-    def bias(self) -> NDArray[np.float64]:
+    def bias(self) -> Floats:
         """Return the logits of a ticket without any term ``(n_outputs,)``."""
         return self._bias[:, 0]
 
-    def tf_of(self, counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    def tf_of(self, counts: NDArray[np.int64]) -> Floats:
         """Return how much a term weighs more that a ticket has ``counts`` times; none of them is zero."""
-        tf: NDArray[np.float64] = 1.0 + np.log(counts) if self._sublinear_tf else counts.astype(np.float64)
+        tf: Floats = 1.0 + np.log(counts) if self._sublinear_tf else counts.astype(np.float64)
         return tf
 
     def _one(self, logits: Floats, found: LookedUp) -> Scores:
@@ -159,7 +157,7 @@ class Scorer:
         is_unlike = False
         if self._likeness is not None:
             most = np.maximum.reduceat(logits[0], self._starts).tolist()
-            is_unlike = _is_unlike(self._likeness, share, n_words, self.lookup.n_known_pairs(found), most)
+            is_unlike = self._likeness.refuses(share, n_words, self.lookup.n_known_pairs(found), most)
         return Scores(logits, [n_words], [n_unknown], [share], [is_unlike])
 
     def _many(self, logits: Floats, found: LookedUp) -> Scores:
@@ -173,7 +171,7 @@ class Scorer:
         if self._likeness is not None:
             most = np.maximum.reduceat(logits, self._starts, axis=1).tolist()
             n_pairs = self.lookup.n_known_pairs_of(found, len(logits))
-            are_unlike = list(map(_is_unlike, repeat(self._likeness), shares, n_words, n_pairs, most))
+            are_unlike = list(map(self._likeness.refuses, shares, n_words, n_pairs, most))
         return Scores(logits, n_words, n_unknown, shares, are_unlike)
 
     def _cells(self, found: LookedUp, n_tickets: int) -> NDArray[np.int64]:
@@ -188,7 +186,7 @@ class Scorer:
                 parts += [ticket_bits.take(places) | features for places, features in of_blocks]
         return np.concatenate(parts or [_NOTHING], dtype=np.int64)
 
-    def _logits(self, cells: NDArray[np.int64], n_tickets: int) -> NDArray[np.float64]:
+    def _logits(self, cells: NDArray[np.int64], n_tickets: int) -> Floats:
         if not len(cells):
             return np.ascontiguousarray(np.repeat(self._bias, n_tickets, axis=1).T)
         counted = self._counted(cells, n_tickets)
@@ -201,7 +199,7 @@ class Scorer:
             return _Counted(cells, np.zeros(len(cells), dtype=np.int64), counts)
         return _Counted(cells & self._feature_mask, cells >> self._feature_bits, counts)
 
-    def _contributions(self, counted: _Counted, *, n_occurrences: int) -> NDArray[np.float64]:
+    def _contributions(self, counted: _Counted, *, n_occurrences: int) -> Floats:
         """Return what each feature of each ticket adds to the logits, ``(n_outputs, n)``."""
         features = counted.features
         # No count is larger than the number of occurrences, and a table is quicker than a logarithm.
@@ -211,7 +209,7 @@ class Scorer:
         np.multiply(self._weights.take(features, axis=0).T, scale, out=contributions)
         return contributions
 
-    def _summed(self, counted: _Counted, contributions: NDArray[np.float64], n_tickets: int) -> NDArray[np.float64]:
+    def _summed(self, counted: _Counted, contributions: Floats, n_tickets: int) -> Floats:
         if n_tickets == 1:
             sums = np.add.reduceat(contributions, _FROM_THE_START, axis=1) if len(counted.features) else 0.0
             return (self._bias + sums).T
@@ -221,19 +219,13 @@ class Scorer:
         # Row by row, so that sums over a row have the same bits whatever the number of rows.
         return np.ascontiguousarray(logits.T)
 
-    def _norms(self, x: NDArray[np.float64], counted: _Counted) -> NDArray[np.float64]:
+    def _norms(self, x: Floats, counted: _Counted) -> Floats:
         """Return for each feature the Euclidean norm of the block of the ticket that it is in."""
         part_of = counted.ticket_of
         if self._n_blocks > 1:
             part_of = part_of * self._n_blocks + self._block_of.take(counted.features)
-        norms: NDArray[np.float64] = np.sqrt(np.bincount(part_of, weights=x * x)).take(part_of)
+        norms: Floats = np.sqrt(np.bincount(part_of, weights=x * x)).take(part_of)
         return norms
-
-
-def _is_unlike(likeness: TrainingLikeness, share: float, n_words: int, n_pairs: int, most: list[float]) -> bool:
-    """Say whether a ticket is unlike those of training; ``most`` speaks for a label of each head, then for a ticket."""
-    ticket = 0.0 if likeness.least_ticket is None else most.pop()
-    return likeness.is_unlike(share, n_pairs / (n_words - 1) if n_words > 1 else 0.0, sum(most), ticket)
 
 
 def _runs(ascending: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -248,7 +240,7 @@ def _runs(ascending: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.i
     return starts, lengths
 
 
-def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+def softmax(logits: Floats) -> Floats:
     """Return the probabilities of the last axis; large logits do not overflow."""
     exponentials = np.exp(logits - np.maximum.reduce(logits, axis=-1, keepdims=True))
     exponentials /= np.add.reduce(exponentials, axis=-1, keepdims=True)
