@@ -16,12 +16,11 @@ from numpy.typing import NDArray
 from app.models.likeness import TrainingLikeness
 from app.training.fitting.fitter import UNSEEN_LABEL_LOGIT, Familiarity
 
-# Which share of the training's tickets is refused, which coverage pays for; and which share of those tickets and of
-# their titles alone is taken for no tickets: few of the tickets, and more of the titles.
-_REFUSED = 0.05
-_REFUSED_AS_NO_TICKETS = 0.05
-# Standard deviations of the evidence count twice those of either share.
-_EVIDENCE_WEIGHT = 2.0
+# Which share of the training's tickets may be refused: less lets many more requests outside of all labels pass, and
+# most of these tickets would not be acted on anyway. Where there are two tests, each has half of it.
+_REFUSED = 0.1
+# Standard deviations of the evidence count three times those of either share.
+_EVIDENCE_WEIGHT = 3.0
 
 Floats = NDArray[np.float64]
 
@@ -53,15 +52,12 @@ def choose_likeness(familiarity: Familiarity, evidence: Floats, *, n_tickets: in
             familiarity.known_words.tolist(), familiarity.known_pairs.tolist(), evidence.tolist(), strict=True
         )
     ]
-    least_ticket = None
+    share, least_ticket = _REFUSED, None
     if familiarity.ticket is not None and familiarity.title is not None:
-        least_ticket = _quantile(
-            np.concatenate([familiarity.ticket, familiarity.title[~np.isnan(familiarity.title)]]),
-            _REFUSED_AS_NO_TICKETS,
-        )
-    return TrainingLikeness(
-        n_tickets, **numbers, least=_quantile(np.array(scores), _REFUSED), least_ticket=least_ticket
-    )
+        share /= 2
+        titles = familiarity.title[~np.isnan(familiarity.title)]
+        least_ticket = _quantile(np.concatenate([familiarity.ticket, titles]), share)
+    return TrainingLikeness(n_tickets, **numbers, least=_quantile(np.array(scores), share), least_ticket=least_ticket)
 
 
 def are_unlike(likeness: TrainingLikeness, familiarity: Familiarity, evidence: Floats) -> NDArray[np.bool_]:
