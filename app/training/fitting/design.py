@@ -15,6 +15,8 @@ from app.training.intake.learnable_words import has_number, is_number, words_out
 from app.training.splitting.splits import Indices
 
 Floats = NDArray[np.float64]
+# The sender of a text that no customer wrote.
+NO_SENDER = -1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,7 +65,8 @@ class TermCounts:
 
     A term that tickets of fewer than ``fewest_senders`` have is in no vocabulary, unless it is a word that is known
     from elsewhere: what one sender alone writes would give that sender away. ``senders`` ``(n_tickets,)`` are numbers,
-    the same for tickets that may be of one; by default each ticket is of its own. Terms with a number in them, and
+    the same for tickets that may be of one; by default each ticket is of its own, and what has ``NO_SENDER`` may be
+    known to all. Terms with a number in them, and
     those that are in e-mail addresses only, are in no vocabulary either.
     """
 
@@ -77,6 +80,8 @@ class TermCounts:
     ) -> None:
         self._fewest_senders = fewest_senders
         self._senders = np.arange(len(titles)) if senders is None else senders
+        self._is_public = self._senders == NO_SENDER
+        self._senders = np.where(self._is_public, self._senders.max(initial=0) + 1, self._senders)
         self._has_others = np.bincount(self._senders, minlength=1)[self._senders] > 1
         self._words = [words_of(*fields) for fields in zip(titles, descriptions, strict=True)]
         outside = map(words_outside_addresses, titles, descriptions)
@@ -213,7 +218,8 @@ class TermCounts:
             ones = np.ones(len(numbers), dtype=np.float32)
             by_sender = csr_matrix((ones, (numbers, np.arange(len(numbers))))) @ counts[tickets[has_others]]
             n_senders += np.bincount(by_sender.indices, minlength=n_terms)
-        return n_senders
+        is_public = np.bincount(counts[tickets[self._is_public[tickets]]].indices, minlength=n_terms) > 0
+        return np.where(is_public, np.maximum(n_senders, self._fewest_senders), n_senders)
 
 
 def takes_extra_words(block: BlockSpec) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from app.training.fitting.design import TermCounts
+from app.training.fitting.design import NO_SENDER, TermCounts
 from app.training.fitting.fit import LinearHead
 from app.training.fitting.fitter import Design, Familiarity, Fitter
 from app.training.fitting.pool import Pool
@@ -51,7 +51,7 @@ class Chosen:
     def figures(self, head: str) -> dict[str, Any]:
         """Return what was chosen for ``head`` and what was tried, as plain JSON values."""
         mine = [trial for trial in self.selection.trials if trial.head in {None, head}]
-        teacher = {"teacher": self._teacher_figures(head)} if self.n_unlabelled else {}
+        teacher = {"teacher": self._teacher_figures(head)} if self.n_unlabelled and self.selection.trials else {}
         return {
             "features": asdict(self.selection.features),
             "fewest_senders": FEWEST_SENDERS,
@@ -112,18 +112,29 @@ def choose_recipe(  # noqa: PLR0913 - all that a choice depends on
     progress: Progress,
 ) -> Chosen:
     """Choose features and heads on the training part; of what was ``taught``, whether it pays."""
-    titles, descriptions, pool = tickets.titles, tickets.descriptions, None
-    if taught is not None:
-        titles = [*titles, *taught.tickets.titles]
-        descriptions = [*descriptions, *taught.tickets.descriptions]
-        pool = Pool(np.arange(len(tickets), len(titles)), taught.vectors, parts.all_groups)
-    counts = TermCounts(titles, descriptions, senders=senders_of(tickets, parts), fewest_senders=FEWEST_SENDERS)
+    counts, pool = counts_and_pool(tickets, parts, taught)
+    numbers = numbers if taught is None else taught.numbers_after(numbers)
     selector = Selector(counts, numbers, parts.grouping.ids, vectors=vectors, pool=pool, progress=progress)
     has_titles = any(title.strip() for title in tickets.titles)
     selection = selector.select(parts.split.train, tickets.labels, has_titles=has_titles, seed=seed)
+    titles = tickets.titles if taught is None else taught.texts_after(tickets)[0]
     teller = None if no_tickets is None else TicketTeller(no_tickets, titles)
     fitter = Fitter(counts, selection.features, vectors, pool=pool, teller=teller)
-    return Chosen(numbers, selection, fitter, len(titles) - len(tickets))
+    return Chosen(numbers, selection, fitter, 0 if pool is None else len(pool.unlabelled))
+
+
+def counts_and_pool(tickets: Tickets, parts: Partition, taught: Taught | None) -> tuple[TermCounts, Pool | None]:
+    """Return the terms of ``tickets`` and of what follows them, and what of it is always trained on."""
+    senders = senders_of(tickets, parts)
+    if taught is None:
+        return TermCounts(tickets.titles, tickets.descriptions, senders=senders, fewest_senders=FEWEST_SENDERS), None
+    n_tickets, n_texts = len(tickets) + len(taught.unlabelled), len(taught.label_texts)
+    # Nobody's secret, and nobody's near-duplicate.
+    senders = np.concatenate([senders, np.full(n_texts, NO_SENDER)])
+    groups = np.concatenate([parts.all_groups, np.full(n_texts, -1)])
+    counts = TermCounts(*taught.texts_after(tickets), senders=senders, fewest_senders=FEWEST_SENDERS)
+    of_unlabelled, of_texts = np.arange(len(tickets), n_tickets), np.arange(n_tickets, n_tickets + n_texts)
+    return counts, Pool(of_unlabelled, of_texts, taught.vectors, groups)
 
 
 def fit_all(
@@ -151,9 +162,9 @@ def fit_all(
     of_folds = [chosen.fitter.familiarity(train[fold.train], train[fold.validation]) for fold in splits]
     familiar_validation = chosen.fitter.familiarity(train, validation) if evaluate else None
     progress("fitting on all tickets")
-    design = chosen.fitter.complete_design(np.arange(len(tickets)))
+    design, recipes = chosen.fitter.complete_design(np.arange(len(tickets))), chosen.selection.heads
     heads = {
-        head: chosen.fitter.fit(design, chosen.numbers.truth[head], len(names), chosen.selection.heads[head])
+        head: chosen.fitter.fit(design, chosen.numbers.truth[head][design.tickets], len(names), recipes[head])
         for head, names in chosen.numbers.names.items()
     }
     return Fits(

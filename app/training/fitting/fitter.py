@@ -86,7 +86,7 @@ class Fitter:
         Those of the word vectors one, so that a ticket had them; those of the pool none that has a label.
         """
         of_table = [] if self._vectors is None else self._vectors.words.tolist()
-        of_pool = [] if self._pool is None else self._counts.words_of(self._pool.positions).tolist()
+        of_pool = [] if self._pool is None else self._counts.words_of(self._pool.apart_from(_NONE)).tolist()
         return dict.fromkeys(of_table, 1) | dict.fromkeys(of_pool, 0)
 
     def n_left_out(self, design: Design) -> int:
@@ -119,8 +119,7 @@ class Fitter:
         return tickets if self._pool is None else np.concatenate([tickets, self._pool.apart_from(apart_from)])
 
     def fit(self, design: Design, truth: NDArray[np.int64], n_labels: int, recipe: HeadRecipe) -> LinearHead:
-        """Fit a head; ``truth`` is that of the tickets of ``design``, without those of the pool."""
-        truth = np.pad(truth, (0, len(design.tickets) - len(truth)), constant_values=-1)
+        """Fit a head; ``truth`` is that of the tickets of ``design``."""
         has_label = truth >= 0
         if self._pool is not None and recipe.teacher_share > 0 and not has_label.all():
             lesson = self._pool.lesson(design.tickets, truth, n_labels, recipe.teacher_share)
@@ -156,14 +155,15 @@ class Fitter:
         recipes: Mapping[str, HeadRecipe],
     ) -> dict[str, NDArray[np.float64]]:
         """Fit on ``train`` once for each of ``recipes``, and return their logits ``(n_others, n_labels)``."""
-        of_train = truth[train]
+        taught = self._with_pool(train, apart_from=others)
+        of_train = truth[taught]
         present = np.unique(of_train[of_train >= 0])
         if len(present) <= 1:
             # Nothing to fit: a few tickets, where one group had all of the other labels.
             logits = np.full((len(others), n_labels), UNSEEN_LABEL_LOGIT)
             logits[:, present] = 0.0
             return dict.fromkeys(recipes, logits)
-        design = self.design(self._with_pool(train, apart_from=others))
+        design = self.design(taught)
         X = self._counts.features(design.fitted, others)
         numbers = np.where(of_train >= 0, np.searchsorted(present, of_train), -1)
         answers = {}

@@ -1,26 +1,20 @@
-"""Tickets that nobody labelled, as a teacher labels them: softly, by what those with a label mean.
+"""What is always on the training side: tickets that nobody labelled, as a teacher labels them, and texts on labels.
 
-The teacher is a logistic regression on the vectors of a sentence encoder. A sentence encoder tells meanings apart from
-a few tickets, which a model of words cannot; the words of the many that it labels are then enough for one. A ticket is
-given shares of labels and not one label, because the teacher's doubt is worth knowing, too (Hinton et al. 2015).
+A sentence encoder tells meanings apart from a few tickets, which a model of words cannot; the words of the many that
+the teacher labels are then enough for one. A ticket is given shares of labels and not one label, because the teacher's
+doubt is worth knowing, too (Hinton et al. 2015).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
-from scipy.special import softmax
 
-from app.training.fitting.softmax_regression import Float32s, fit_softmax
+from app.training.fitting.softmax_regression import Float32s
+from app.training.fitting.teacher import shares_by_descriptions, shares_by_regression
 from app.training.splitting.splits import Indices
-
-# Measured on three public sets with ten or sixteen tickets a label: a weaker penalty changed nothing, a stronger one
-# cost a point. Below one, the temperature makes shares firmer than the regression's own, which is shy with few tickets.
-_INVERSE_REGULARISATION = 10.0
-_TEMPERATURE = 0.5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,44 +27,62 @@ class Lesson:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pool:
-    """``positions`` of the unlabelled tickets, and of all tickets, labelled first, ``vectors`` and ``groups``.
+    """``unlabelled`` and ``label_texts`` are positions; of every position, ``vectors`` and ``groups``.
 
-    ``vectors`` ``(n_tickets, n_dimensions)`` have length one; near-duplicates have the same number in ``groups``.
+    ``vectors`` ``(n_positions, n_dimensions)`` have length one, and are ``None`` where there is no encoder, so that
+    nothing can be taught. Near-duplicates have the same number in ``groups``.
     """
 
-    positions: Indices
-    vectors: Float32s
+    unlabelled: Indices
+    label_texts: Indices
+    vectors: Float32s | None
     groups: NDArray[np.int64]
 
+    @property
+    def teaches(self) -> bool:
+        return self.vectors is not None and len(self.unlabelled) > 0
+
     def apart_from(self, others: Indices) -> Indices:
-        """Return the positions of those that no ticket of ``others`` nearly repeats."""
-        return self.positions[~np.isin(self.groups[self.positions], self.groups[others])]
+        """Return the positions of all but the tickets that one of ``others`` nearly repeats."""
+        is_apart = ~np.isin(self.groups[self.unlabelled], self.groups[others])
+        return np.concatenate([self.unlabelled[is_apart], self.label_texts])
 
     def sample(self, n_tickets: int, *, seed: int) -> Pool:
-        """Return a pool of at most so many, drawn by chance."""
-        if len(self.positions) <= n_tickets:
+        """Return a pool of at most so many tickets, drawn by chance."""
+        if len(self.unlabelled) <= n_tickets:
             return self
-        drawn = np.random.default_rng(seed).permutation(self.positions)[:n_tickets]
-        return Pool(np.sort(drawn), self.vectors, self.groups)
+        drawn = np.random.default_rng(seed).permutation(self.unlabelled)[:n_tickets]
+        return replace(self, unlabelled=np.sort(drawn))
 
     def lesson(self, tickets: Indices, truth: NDArray[np.int64], n_labels: int, share: float) -> Lesson:
         """Return what ``tickets`` teach: all that have a label, and of the others the ``share`` that is surest.
 
         ``truth`` ``(n_tickets,)`` is -1 where a ticket has no label.
         """
-        labelled, others = np.flatnonzero(truth >= 0), np.flatnonzero(truth < 0)
-        teacher = fit_softmax(
-            csr_matrix((len(labelled), 0)),
-            truth[labelled],
-            n_labels=n_labels,
-            inverse_regularisation=_INVERSE_REGULARISATION,
-            dense=self.vectors[tickets[labelled]],
-        )
-        logits = self.vectors[tickets[others]] @ teacher.dense + teacher.bias
-        shares = softmax(logits / _TEMPERATURE, axis=1)
+        labelled = np.flatnonzero(truth >= 0)
+        # A text on labels of another head says nothing of this one.
+        others = np.flatnonzero((truth < 0) & ~np.isin(tickets, self.label_texts))
+        shares = self._shares(tickets, truth, n_labels, labelled, others)
         surest = np.argsort(-shares.max(axis=1), kind="stable")[: round(share * len(others))]
         kept = np.sort(surest)
         one_hot = np.eye(n_labels, dtype=np.float32)[truth[labelled]]
-        return Lesson(
-            np.concatenate([labelled, others[kept]]), np.concatenate([one_hot, shares[kept]]).astype(np.float32)
+        return Lesson(np.concatenate([labelled, others[kept]]), np.concatenate([one_hot, shares[kept]]))
+
+    def _shares(
+        self, tickets: Indices, truth: NDArray[np.int64], n_labels: int, labelled: Indices, others: Indices
+    ) -> Float32s:
+        if self.vectors is None:
+            raise ValueError("a pool without vectors has no teacher")
+        is_text = np.isin(tickets[labelled], self.label_texts)
+        texts, known = labelled[is_text], labelled[~is_text]
+        if len(np.unique(truth[texts])) < n_labels:
+            of_labelled, of_others = self.vectors[tickets[labelled]], self.vectors[tickets[others]]
+            return shares_by_regression(of_labelled, truth[labelled], of_others, n_labels=n_labels)
+        return shares_by_descriptions(
+            self.vectors[tickets[texts]],
+            truth[texts],
+            self.vectors[tickets[others]],
+            labelled=self.vectors[tickets[known]],
+            truth=truth[known],
+            n_labels=n_labels,
         )

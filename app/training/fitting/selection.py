@@ -167,7 +167,7 @@ class Selector:
         for question, values in _HEAD_QUESTIONS.items():
             if question == "class_balance" and self._is_balanced(head):
                 continue
-            if question == "teacher_share" and self._pool is None:
+            if question == "teacher_share" and (self._pool is None or not self._pool.teaches):
                 continue
             worthwhile = _WORTHWHILE_TEACHER if question == "teacher_share" else _WORTHWHILE
             recipes = {f"{value:g}": replace(chosen, **{question: value}) for value in values}

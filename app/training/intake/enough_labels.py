@@ -10,6 +10,8 @@ from app.training.intake.rare_labels import rare_label_note, rare_labels
 
 FEWEST_LABELS = 2
 FEWEST_TICKETS_A_LABEL = 2
+# Of fewer labelled tickets a part held out would be ten or less, on which a figure says nothing.
+FEWEST_TO_MEASURE = 50
 
 
 def check_labels(labels: Mapping[str, Sequence[str]], place: Callable[[str, int], str]) -> list[str]:

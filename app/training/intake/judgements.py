@@ -37,6 +37,15 @@ def with_judgements(tickets: Tickets, judged: Sequence[JudgedLabel], *, source: 
     return _checked(_merged(tickets, judged), source)
 
 
+def judgements_beside_texts(judged: Sequence[JudgedLabel], heads: Sequence[str], sha256: str) -> Tickets:
+    """Return the tickets of ``judged`` with their labels of ``heads``; there may be none, and a label may be single.
+
+    ``sha256`` is that of the texts that describe the labels.
+    """
+    nothing = Tickets([], [], {head: [] for head in heads}, None, sha256, (), row_numbers=[])
+    return _merged(nothing, judged, fewest=1) if judged else nothing
+
+
 def judgements_alone(judged: Sequence[JudgedLabel], *, targets: Sequence[str] | None, source: str) -> Tickets:
     """Return the tickets of ``judged`` with the labels of ``targets``, by default of every head with two labels.
 
@@ -82,7 +91,7 @@ class _Judged:
     labels: dict[str, str] = field(default_factory=dict)
 
 
-def _merged(tickets: Tickets, judged: Sequence[JudgedLabel]) -> Tickets:
+def _merged(tickets: Tickets, judged: Sequence[JudgedLabel], *, fewest: int = FEWEST_TICKETS_A_LABEL) -> Tickets:
     by_text, n_file = _by_text(judged, tickets.labels), len(tickets)
     in_file = {
         row: ticket
@@ -97,7 +106,7 @@ def _merged(tickets: Tickets, judged: Sequence[JudgedLabel]) -> Tickets:
         for row, ticket in in_file.items():
             values[row] = ticket.labels.get(head, values[row])
         labels[head], spellings = LabelNames(head, {}).joined(values)
-        notes += spellings + _leave_out_single_labels(head, labels[head])
+        notes += spellings + _leave_out_rare_labels(head, labels[head], fewest)
     kept = [i for i in range(len(new)) if any(of_head[n_file + i] for of_head in labels.values())]
     counts = FeedbackCounts(n_tickets=len(in_file) + len(kept), n_in_data=len(in_file))
     if n_file:
@@ -126,10 +135,10 @@ def _notes_on_other_heads(judged: Sequence[JudgedLabel], heads: Container[str]) 
     return [f"{n:,} judgements of {quoted(head)} were left out: it is not trained" for head, n in others.items()]
 
 
-def _leave_out_single_labels(head: str, values: list[str]) -> list[str]:
+def _leave_out_rare_labels(head: str, values: list[str], fewest: int) -> list[str]:
     """Blank the labels of ``values`` that only one ticket has, and return a note on them."""
     counts = Counter(values)
-    single = [label for label, n in counts.items() if label and n < FEWEST_TICKETS_A_LABEL]
+    single = [label for label, n in counts.items() if label and n < fewest]
     for label in single:
         values[values.index(label)] = ""
     return [f"{head}: labels that only one ticket has were left out: {listed(single)}"] if single else []

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
+
+_NONE: Mapping[str, Iterable[str]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,9 +27,9 @@ class LabelNumbers:
         return tickets[self.truth[head][tickets] >= 0]
 
 
-def number_labels(labels: Mapping[str, Sequence[str]]) -> LabelNumbers:
-    """Return the numbers of the labels of each head; a blank one is none."""
-    names = {head: tuple(sorted(set(of_head) - {""})) for head, of_head in labels.items()}
+def number_labels(labels: Mapping[str, Sequence[str]], also: Mapping[str, Iterable[str]] = _NONE) -> LabelNumbers:
+    """Return the numbers of the labels of each head; a blank one is none. ``also`` names more labels."""
+    names = {head: tuple(sorted({*of_head, *also.get(head, ())} - {""})) for head, of_head in labels.items()}
     truth = {}
     for head, of_head in labels.items():
         position = {"": -1, **{name: i for i, name in enumerate(names[head])}}

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from app.tickets.columns import GROUP_COLUMN, choose_text_columns
 from app.tickets.input_error import InputError
 from app.tickets.table import read_table
 from app.training.intake.duplicates import text_key
-from app.training.intake.labelled_tickets import Tickets
+from app.training.intake.labelled_tickets import NO_ROW, Tickets
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,6 +24,27 @@ class Unlabelled:
 
     def __len__(self) -> int:
         return len(self.titles)
+
+
+NOBODY = Unlabelled([], [], "")
+
+
+def with_unlabelled(tickets: Tickets, unlabelled: Unlabelled) -> Tickets:
+    """Return ``tickets`` and, after them, the unlabelled ones with blank labels and without a row."""
+    n_tickets, n_others = len(tickets), len(unlabelled)
+    groups = None
+    if tickets.groups is not None or unlabelled.groups is not None:
+        own = [f"\n{i}" for i in range(n_tickets + n_others)]
+        groups = [*(tickets.groups or own[:n_tickets]), *(unlabelled.groups or own[n_tickets:])]
+    return replace(
+        tickets,
+        titles=[*tickets.titles, *unlabelled.titles],
+        descriptions=[*tickets.descriptions, *unlabelled.descriptions],
+        labels={head: [*of_head, *[""] * n_others] for head, of_head in tickets.labels.items()},
+        groups=groups,
+        row_numbers=[*map(tickets.row_number, range(n_tickets)), *[NO_ROW] * n_others],
+        ids=None if tickets.ids is None else [*tickets.ids, *[""] * n_others],
+    )
 
 
 def read_unlabelled(

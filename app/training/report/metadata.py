@@ -14,6 +14,7 @@ import scipy
 import sklearn
 
 from app.models.classifier import PROMISED_PRECISION
+from app.training.intake.label_texts import LabelTexts
 from app.training.intake.labelled_tickets import Tickets
 from app.training.intake.unlabelled_tickets import Unlabelled
 from app.training.splitting.overlap import Partition
@@ -29,17 +30,11 @@ def metadata_of(
     tickets: Tickets,
     parts: Partition,
     metrics: Mapping[str, Mapping[str, Any]],
-    unlabelled: Unlabelled | None = None,
 ) -> dict[str, object]:
     """Return what it says of the data, the split, the libraries, and the precision that each head promises."""
     return {
         "data_sha256": tickets.sha256,
         **({} if tickets.feedback is None else {"feedback": asdict(tickets.feedback)}),
-        **(
-            {}
-            if unlabelled is None
-            else {"unlabelled": {"n_tickets": len(unlabelled), "sha256": unlabelled.sha256, "teacher": PACKAGE}}
-        ),
         "split": {
             "n_tickets": len(tickets),
             "n_train": len(parts.split.train),
@@ -63,3 +58,19 @@ def metadata_of(
             "joblib": joblib.__version__,
         },
     }
+
+
+def beside_tickets(
+    unlabelled: Unlabelled | None, label_texts: LabelTexts | None, *, has_teacher: bool
+) -> dict[str, object]:
+    """Return what it says of what was learned from beside labelled tickets."""
+    beside: dict[str, object] = {}
+    if unlabelled is not None:
+        beside["unlabelled"] = {"n_tickets": len(unlabelled), "sha256": unlabelled.sha256}
+    if label_texts is not None:
+        beside["labels"] = {head: len(labels) for head, labels in label_texts.heads.items()} | {
+            "sha256": label_texts.sha256
+        }
+    if beside and has_teacher:
+        beside["teacher"] = PACKAGE
+    return beside

@@ -40,10 +40,14 @@ def _intended_use(metrics: Mapping[str, Any]) -> str:
 
 def _data(metadata: Mapping[str, Any], metrics: Mapping[str, Mapping[str, Any]]) -> str:
     split = metadata["split"]
+    held_out = (
+        f"; {split['n_train']:,} to train and {split['n_validation']:,} to validate, whole groups on either side"
+        if split["n_validation"]
+        else ", with labels or without, none of which was held out"
+    )
     opening = (
-        f"{split['n_tickets']:,} tickets in {split['n_groups']:,} groups of similar ones; {split['n_train']:,} to "
-        f"train and {split['n_validation']:,} to validate, whole groups on either side. The final model is fitted on "
-        f"all of them. SHA-256 of the data: `{metadata['data_sha256']}`."
+        f"{split['n_tickets']:,} tickets in {split['n_groups']:,} groups of similar ones{held_out}. The final model is "
+        f"fitted on all of them. SHA-256 of the data: `{metadata['data_sha256']}`."
     )
     by_head = [_plain(sentence)] if (sentence := measured_sentence(metrics, split["n_validation"])) else []
     tables = [
@@ -149,10 +153,12 @@ def _reproduction(metadata: Mapping[str, Any]) -> str:
     trained_as = metadata.get("trained_as", metadata["version"])
     later = "" if trained_as == metadata["version"] else " Then `scripts/set_thresholds.py` set other thresholds."
     feedback = " --feedback" if "feedback" in metadata else ""
-    unlabelled = " --unlabelled FILE" if "unlabelled" in metadata else ""
+    # A model of described labels may have learned from no labelled ticket.
+    data = " --data FILE" if any(metadata["label_distributions"].values()) else ""
+    beside = "".join(f" --{name} FILE" for name in ("unlabelled", "labels") if name in metadata)
     return (
         "## To reproduce\n\n"
-        f"`python train.py --data FILE{feedback}{unlabelled} --version {trained_as} --target-precision "
+        f"`python train.py{data}{feedback}{beside} --version {trained_as} --target-precision "
         f"{metadata['target_precision']}` with the same data and options, `RANDOM_SEED={metadata['seed']}` and "
         f"{libraries}, gives the same bytes.{later}"
     )

@@ -26,6 +26,8 @@ def chosen_by(thresholds: Mapping[str, Any]) -> str:
 
 def promises_of(figures: Mapping[str, Any]) -> list[str]:
     """Return sentences on what was measured of one head; ``figures`` are those of ``metrics.json``."""
+    if "described" in figures:
+        return [_described_sentence(figures["described"])]
     if "summary" not in figures:
         return ["Nothing was measured (ENABLE_EVAL is off), so nothing is promised."]
     summary, intervals = figures["summary"], figures["intervals"]
@@ -47,6 +49,16 @@ def promises_of(figures: Mapping[str, Any]) -> list[str]:
         *costs,
         *_teacher_sentences(figures["recipe"]),
     ]
+
+
+def _described_sentence(described: Mapping[str, Any]) -> str:
+    labelled, unlabelled = described["n_labelled"], described["n_unlabelled"]
+    more = f" and what a teacher made of {unlabelled:,} tickets without a label" if unlabelled else ""
+    return (
+        f"It learned from descriptions of labels, {labelled:,} labelled tickets{more}. That is too few to measure "
+        f"anything on ({described['fewest_labelled']} labelled tickets are the least), so its confidences are not "
+        "calibrated, it acts on nothing without a person, and nothing is promised."
+    )
 
 
 def _teacher_sentences(recipe: Mapping[str, Any]) -> list[str]:

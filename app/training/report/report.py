@@ -57,9 +57,7 @@ def _opening(findings: Findings) -> list[Html]:
     return [
         paragraph(privacy, kind="warning"),
         paragraph(
-            f"{split['n_tickets']:,} tickets in {split['n_groups']:,} groups of similar ones. The figures come from "
-            f"{split['n_validation']:,} tickets that were held out, group by group, from a model that learned from the "
-            f"other {split['n_train']:,}; the model in this directory then learned from all of them."
+            f"{split['n_tickets']:,} tickets in {split['n_groups']:,} groups of similar ones. {_held_out(split)}"
         ),
         *([paragraph(by_head)] if by_head else []),
         paragraph(
@@ -74,6 +72,15 @@ def _opening(findings: Findings) -> list[Html]:
         ),
         element("nav", *links, attributes={"aria-label": "Heads"}),
     ]
+
+
+def _held_out(split: Mapping[str, int]) -> str:
+    if not split["n_validation"]:
+        return "None was held out, so there are no figures; the model in this directory learned from all of them."
+    return (
+        f"The figures come from {split['n_validation']:,} tickets that were held out, group by group, from a model "
+        f"that learned from the other {split['n_train']:,}; the model in this directory then learned from all of them."
+    )
 
 
 def _promise(head: str, figures: Mapping[str, Any], findings: Findings) -> Html:

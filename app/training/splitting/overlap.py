@@ -74,6 +74,13 @@ def partition(tickets: Tickets, *, share: float, seed: int, unlabelled: Unlabell
     return Partition(grouping, split, found, every.ids[len(tickets) :])
 
 
+def nothing_held_out(tickets: Tickets) -> Partition:
+    """Return the partition that has all tickets on the training side."""
+    grouping = group_near_duplicates(shingles_of(tickets.titles, tickets.descriptions), tickets.groups)
+    nothing = np.array([], dtype=np.int64)
+    return Partition(grouping, Split(np.arange(len(tickets)), nothing), Overlap(0, 0, 0, 0, nothing))
+
+
 def _grouped(tickets: Tickets, unlabelled: Unlabelled | None) -> tuple[Grouping, csr_matrix]:
     """Return the groups of all tickets, the unlabelled ones last, and the shingles of the labelled ones."""
     if unlabelled is None:

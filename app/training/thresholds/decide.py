@@ -24,8 +24,8 @@ from app.training.thresholds.likeness import are_unlike, choose_likeness, eviden
 from app.training.thresholds.operating_points import Thresholds, choose
 
 # See ``DecisionPolicy``.
-_AMBIGUITY_MARGIN = 0.1
-_MIN_KNOWN_SHARE = 0.5
+AMBIGUITY_MARGIN = 0.1
+MIN_KNOWN_SHARE = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +135,7 @@ def _decide_head(head: str, known: _Known, left_to_review: tuple[str, ...], aims
     unseen[split.train] = softmax(fits.out_of_fold[head] / temperature)
     before, after = softmax(logits), unseen[train]
     thresholds = choose(
-        Answered.of(after, truth, ambiguity_margin=_AMBIGUITY_MARGIN, are_unlike=unlike[train]),
+        Answered.of(after, truth, ambiguity_margin=AMBIGUITY_MARGIN, are_unlike=unlike[train]),
         names,
         target_precision=aims.target_precision,
         costs=aims.costs.get(head),
@@ -147,14 +147,14 @@ def _decide_head(head: str, known: _Known, left_to_review: tuple[str, ...], aims
         answered = Answered.of(
             unseen[validation],
             numbers.truth[head][validation],
-            ambiguity_margin=_AMBIGUITY_MARGIN,
+            ambiguity_margin=AMBIGUITY_MARGIN,
             are_unlike=unlike[validation],
         )
         of_validation = answered.counts(names)
     return HeadDecisions(
         temperature=temperature,
         thresholds=thresholds,
-        policy=DecisionPolicy(thresholds.points, _AMBIGUITY_MARGIN, _MIN_KNOWN_SHARE),
+        policy=DecisionPolicy(thresholds.points, AMBIGUITY_MARGIN, MIN_KNOWN_SHARE),
         counts=HeadCounts(thresholds.counts, of_validation, left_to_review),
         before=calibration_of(before, truth),
         after=calibration_of(after, truth),

@@ -43,6 +43,7 @@ def test_predictions_of_models_that_saw_the_ticket_do_not_count() -> None:
     reference = reference_of(
         tickets(["one", "two", "three", "four"], ["a", "b", "a", "b"]),
         {"kind": unseen},
+        labels={"kind": ("a", "b")},
         senders=np.arange(4),
         seed=1,
     )
@@ -62,6 +63,7 @@ def largest_share(
     reference = reference_of(
         tickets(texts, labels),
         {"kind": np.eye(2)[[i % 2 for i in range(len(texts))]]},
+        labels={"kind": ("0", "1")},
         senders=np.arange(len(texts)) % (n_senders or len(texts)),
         enough_senders=enough_senders or {},
         seed=1,
@@ -87,7 +89,11 @@ def test_new_tickets_of_the_same_kind_have_about_as_many_unknown_words() -> None
     old, new = texts[:600], texts[600:]
 
     reference = reference_of(
-        tickets(old, ["a", "b"] * 300), {"kind": np.eye(2)[[0, 1] * 300]}, senders=np.arange(600), seed=1
+        tickets(old, ["a", "b"] * 300),
+        {"kind": np.eye(2)[[0, 1] * 300]},
+        labels={"kind": ("a", "b")},
+        senders=np.arange(600),
+        seed=1,
     )
     n_tickets = Counter(word for text in old for word in set(text.split()))
     known = {word for word, n in n_tickets.items() if n >= FEWEST_SENDERS}

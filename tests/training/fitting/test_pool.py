@@ -13,6 +13,7 @@ from app.training.intake.unlabelled_tickets import Unlabelled
 from app.training.splitting.overlap import partition
 
 LABELS = ("billing", "sales", "support")
+NONE = np.array([], dtype=np.int64)
 N_LABELLED, N_POOL = 45, 900
 
 
@@ -25,7 +26,7 @@ def vectors_of(numbers: np.ndarray, *, noise: float) -> np.ndarray:
 
 def pool_of(numbers: np.ndarray, *, noise: float = 0.1) -> Pool:
     positions = np.arange(N_LABELLED, len(numbers))
-    return Pool(positions, vectors_of(numbers, noise=noise), np.arange(len(numbers)))
+    return Pool(positions, NONE, vectors_of(numbers, noise=noise), np.arange(len(numbers)))
 
 
 def select(*, teacher_knows: bool) -> Selection:
@@ -42,7 +43,7 @@ def select(*, teacher_knows: bool) -> Selection:
     known = numbers if teacher_knows else random.integers(3, size=len(numbers))
     selector = Selector(
         TermCounts(texts, [""] * len(texts)),
-        number_labels({"head": labels}),
+        number_labels({"head": [*labels, *[""] * N_POOL]}),
         np.arange(N_LABELLED),
         vectors=None,
         pool=pool_of(known),
@@ -98,7 +99,7 @@ def test_what_nearly_repeats_a_ticket_is_kept_apart_from_it() -> None:
 
     parts = partition(tickets, share=0.2, seed=1, unlabelled=unlabelled)
     groups = np.concatenate([parts.grouping.ids, parts.unlabelled_groups])
-    pool = Pool(np.array([60, 61]), np.zeros((62, 2), np.float32), groups)
+    pool = Pool(np.array([60, 61]), NONE, np.zeros((62, 2), np.float32), groups)
 
     assert pool.apart_from(np.array([7, 8])).tolist() == [61]
     assert pool.apart_from(np.array([8])).tolist() == [60, 61]
