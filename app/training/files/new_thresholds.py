@@ -16,7 +16,7 @@ from app.training.measuring.evaluation import decisions_of
 from app.training.report.metadata import promised_precision
 from app.training.report.model_card import CARD_NAME, model_card
 from app.training.thresholds.confidence_counts import COUNTS_NAME, HeadCounts, counts_from_bytes
-from app.training.thresholds.operating_points import figures_of_points, points_for_precision
+from app.training.thresholds.operating_points import chosen_for, figures_of_points, points_for_precision
 
 # Head, label, and "auto" or "suggest" to the threshold; ``None`` takes it away.
 Change = Mapping[tuple[str, str, str], float | None]
@@ -54,7 +54,7 @@ def with_thresholds(
             )
             for name in chosen
         }
-        thresholds = {name: {"chosen_by": "precision", "target_precision": target_precision} for name in chosen}
+        thresholds = {name: chosen_for(target_precision) for name in chosen}
     else:
         after = _changed(before, change or {})
         thresholds = {name: _chosen_by(judged_for, name) for name in after}

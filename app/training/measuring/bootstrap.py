@@ -50,3 +50,12 @@ def bootstrap_scores(predicted: NDArray[np.int64], held_out: HeldOut, *, seed: i
 def interval(values: NDArray[np.float64]) -> list[float]:
     """Return the 2.5th and the 97.5th percentile."""
     return [float(value) for value in np.percentile(values, [2.5, 97.5])]
+
+
+def score_interval(values: NDArray[np.float64], held_out: HeldOut) -> list[float]:
+    """Return the interval of a score; of groups without an error, no draw has one, though the next group may.
+
+    Then the lower end is that of Clopper & Pearson (1934) for as many groups as were measured.
+    """
+    low, high = interval(values)
+    return [min(low, 0.025 ** (1 / len(np.unique(held_out.groups)))) if low == 1 else low, high]

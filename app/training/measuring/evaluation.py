@@ -14,7 +14,7 @@ from app.models.decisions import OperatingPoint
 from app.models.features import words_of
 from app.training.fitting.scores import scores_of_counts
 from app.training.intake.labelled_tickets import Tickets
-from app.training.measuring.bootstrap import HeldOut, bootstrap_scores, interval
+from app.training.measuring.bootstrap import HeldOut, bootstrap_scores, score_interval
 from app.training.thresholds.calibration import N_BINS, bins_of, calibration_of
 from app.training.thresholds.confidence_counts import Counts, decided
 
@@ -52,8 +52,8 @@ def evaluate_head(
             "weighted_f1": report["weighted avg"]["f1-score"],
         },
         "intervals": {
-            "accuracy": interval(resampled.accuracy),
-            "macro_f1": interval(resampled.macro_f1),
+            "accuracy": score_interval(resampled.accuracy, held_out),
+            "macro_f1": score_interval(resampled.macro_f1, held_out),
             "confidence": 0.95,
             "resamples": len(resampled.accuracy),
             "drawn": "groups of similar tickets",

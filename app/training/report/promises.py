@@ -20,7 +20,10 @@ def chosen_by(thresholds: Mapping[str, Any]) -> str:
             f"chosen for a precision of {thresholds['target_precision']:.2f} by what people judged of earlier answers"
         )
     if thresholds["chosen_by"] == "precision":
-        return f"chosen for a precision of {thresholds['target_precision']:.2f}"
+        precision, chance = thresholds["target_precision"], thresholds.get("chance")
+        # Thresholds of before were chosen by what was measured, which proves nothing about the next tickets.
+        proven = "" if chance is None else f", which tickets like these keep with a chance of {chance:.0%}"
+        return f"chosen for a precision of {precision:.2f}{proven}"
     return "chosen at the lowest cost" if thresholds["chosen_by"] == "costs" else "set by hand"
 
 

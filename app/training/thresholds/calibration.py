@@ -13,14 +13,22 @@ N_BINS = 15
 def fit_temperature(logits: NDArray[np.float64], truth: NDArray[np.int64]) -> float:
     """Return the T that minimises the log loss of ``softmax(logits / T)`` (Guo et al. 2017, section 4.2).
 
-    ``logits`` ``(n_tickets, n_labels)`` must come from models that did not see the tickets; of no tickets, T is 1.
+    n tickets cannot show that errors are rarer than about one in n, however many of them are right. So each counts as
+    one with a chance of 1 / (n + 2) to have the most probable other label, which is the smoothing of targets of Platt
+    (1999, section 2.2). ``logits`` ``(n_tickets, n_labels)`` must come from models that did not see the tickets; of no
+    tickets, T is 1.
     """
     if not len(truth):
         return 1.0
+    rows, error_chance = np.arange(len(truth)), 1 / (len(truth) + 2)
+    others = logits.copy()
+    others[rows, truth] = -np.inf
+    rival = others.argmax(axis=1)
 
     def log_loss(log_temperature: float) -> float:
         log_probabilities = log_softmax(logits / np.exp(log_temperature), axis=1)
-        return float(-log_probabilities[np.arange(len(truth)), truth].mean())
+        of_truth, of_rival = log_probabilities[rows, truth], log_probabilities[rows, rival]
+        return -float(((1 - error_chance) * of_truth + error_chance * of_rival).mean())
 
     return float(np.exp(minimize_scalar(log_loss, bounds=(-4.0, 4.0), method="bounded").x))
 

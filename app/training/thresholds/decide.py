@@ -119,8 +119,10 @@ def _temperature(head: str, fits: Fits, numbers: LabelNumbers, split: Split) -> 
     train = numbers.labelled(head, split.train)
     truth = numbers.truth[head][train]
     logits = fits.out_of_fold[head][np.searchsorted(split.train, train)]
-    # A ticket whose label the fold could not know says nothing about confidence in the labels that it knew.
+    # A ticket whose label the fold could not know says nothing about confidence in the labels that it knew; nor does
+    # one that no fold could have labelled otherwise.
     known = logits[np.arange(len(truth)), truth] > UNSEEN_LABEL_LOGIT
+    known &= np.sort(logits, axis=1)[:, -2] > UNSEEN_LABEL_LOGIT
     return fit_temperature(logits[known], truth[known])
 
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from app.models.decisions import OperatingPoint
 from app.training.thresholds.confidence_counts import (
@@ -25,8 +24,14 @@ from app.training.thresholds.confidence_counts import (
     decided,
 )
 from app.training.thresholds.costs import HeadCosts
+from app.training.thresholds.proof import (
+    FEWEST_ANSWERS,
+    PROMISE_CHANCE,
+    has_answers,
+    lowest_threshold,
+    proven_thresholds,
+)
 
-_FEWEST_ANSWERS = 20
 # A suggestion helps when it is right more often than not.
 _SUGGEST_PRECISION = 0.5
 _NONE = OperatingPoint(auto=None, suggest=None)
@@ -56,7 +61,7 @@ def choose(
     counts = answered.counts(labels)
     if costs is None:
         points = points_for_precision(counts, target_precision, left_to_review=left_to_review)
-        figures: dict[str, Any] = {"thresholds": {"chosen_by": "precision", "target_precision": target_precision}}
+        figures: dict[str, Any] = {"thresholds": chosen_for(target_precision)}
     else:
         points = _cheapest_points(counts, answered, costs) | dict.fromkeys(left_to_review, _NONE)
         figures = {
@@ -66,30 +71,27 @@ def choose(
     return Thresholds(points, counts, {**figures, **figures_of_points(points, counts)})
 
 
+def chosen_for(target_precision: float) -> dict[str, Any]:
+    """Return what is said of thresholds for a promised precision, as plain JSON values."""
+    return {"chosen_by": "precision", "target_precision": target_precision, "chance": PROMISE_CHANCE}
+
+
 def points_for_precision(
     counts: Counts, target_precision: float, *, left_to_review: Sequence[str] = ()
 ) -> dict[str, OperatingPoint]:
     """Return, for each label, the lowest confidences whose answers are right often enough.
 
-    ``auto`` looks at answers that are not ambiguous, since no other is ever acted on; ``suggest`` at all of them.
+    ``auto`` looks at answers that are not ambiguous, since no other is ever acted on; ``suggest`` at all of them. No
+    label has an ``auto`` when all of them together do not prove ``target_precision`` with ``PROMISE_CHANCE``.
     """
+    asked = {label: of_label for label, of_label in counts.items() if label not in left_to_review}
+    auto = proven_thresholds([of_label.from_step[:, CLEAR:] for of_label in asked.values()], target_precision)
     return {
         label: OperatingPoint(
-            auto=lowest_threshold(of_label.from_step[:, CLEAR:], target_precision),
-            suggest=lowest_threshold(of_label.from_step[:, :CLEAR], _SUGGEST_PRECISION),
+            auto=threshold, suggest=lowest_threshold(of_label.from_step[:, :CLEAR], _SUGGEST_PRECISION)
         )
-        for label, of_label in counts.items()
+        for (label, of_label), threshold in zip(asked.items(), auto, strict=True)
     } | dict.fromkeys(left_to_review, _NONE)
-
-
-def lowest_threshold(from_step: NDArray[np.int64], precision: float) -> float | None:
-    """Return the lowest confidence from which on answers reach ``precision``, or ``None``.
-
-    ``from_step`` ``(1001, 2)``: how many answers are at least that confident, and how many of those are right.
-    """
-    n, n_right = from_step[:, 0], from_step[:, 1]
-    steps = np.flatnonzero(_has_answers(n) & (n >= _FEWEST_ANSWERS) & (n_right >= precision * n))
-    return float(steps[0]) / N_STEPS if len(steps) else None
 
 
 def figures_of_points(points: Mapping[str, OperatingPoint], counts: Counts) -> dict[str, Any]:
@@ -132,7 +134,7 @@ def _cheapest_points(counts: Counts, answered: Answered, costs: HeadCosts) -> di
         savings = np.bincount(answered.steps[mine], weights=saved[mine], minlength=N_STEPS + 1)
         from_step = savings[::-1].cumsum()[::-1]
         n = of_label.from_step[:, CLEAR]
-        from_step[~_has_answers(n) | (n < _FEWEST_ANSWERS)] = 0.0
+        from_step[~has_answers(n) | (n < FEWEST_ANSWERS)] = 0.0
         # Of equal savings the highest threshold, which acts on fewest tickets; savings are sums of rounded numbers.
         best = np.flatnonzero(from_step >= from_step.max() - 1e-9)[-1]
         points[label] = OperatingPoint(
@@ -155,9 +157,3 @@ def _costs_of(
         "per_ticket_all_reviewed": float(review.mean()),
         "per_ticket_all_answered": float(answer.mean()),
     }
-
-
-def _has_answers(n: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Say of each step whether it has answers itself; a threshold between answers would be lower than it has shown."""
-    own: NDArray[np.bool_] = n > np.append(n[1:], 0)
-    return own

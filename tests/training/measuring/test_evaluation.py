@@ -11,7 +11,7 @@ from sklearn.metrics import accuracy_score, f1_score
 
 from app.models.decisions import OperatingPoint
 from app.training.fitting.scores import scores_of_counts
-from app.training.measuring.bootstrap import HeldOut, bootstrap_scores, interval
+from app.training.measuring.bootstrap import HeldOut, bootstrap_scores, interval, score_interval
 from app.training.measuring.evaluation import by_length, decisions_of, evaluate_head, reliability_bins, wilson_interval
 from app.training.measuring.learning_curve import learning_curve
 from app.training.thresholds.confidence_counts import Answered
@@ -59,6 +59,15 @@ def test_the_interval_covers_the_true_accuracy_about_95_times_of_100() -> None:
         low, high = interval(bootstrap_scores(predicted, HeldOut(truth, np.arange(200), 3), seed=seed).accuracy)
         covered += low <= 0.7 <= high
     assert 88 <= covered <= 100
+
+
+def test_without_an_error_among_the_groups_the_interval_still_allows_for_one() -> None:
+    truth = np.arange(60) % 2
+    held_out = HeldOut(truth, np.arange(60) // 3, 2)
+
+    low, high = score_interval(bootstrap_scores(truth, held_out, seed=1).accuracy, held_out)
+
+    assert (low, high) == (pytest.approx(0.025 ** (1 / 20)), 1.0)
 
 
 def test_tickets_that_are_right_or_wrong_together_make_the_interval_wider() -> None:

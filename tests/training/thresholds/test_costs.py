@@ -96,7 +96,11 @@ def test_a_head_with_costs_is_decided_by_them_and_the_other_by_precision(
     assert done.returncode == 0, done.stderr
     metrics = json.loads((tmp_path / "models" / "v1.0.0" / "metrics.json").read_text())
     assert metrics["priority"]["thresholds"] == {"chosen_by": "costs", "target_precision": None}
-    assert metrics["department"]["thresholds"] == {"chosen_by": "precision", "target_precision": 0.95}
+    assert metrics["department"]["thresholds"] == {
+        "chosen_by": "precision",
+        "target_precision": 0.95,
+        "chance": 0.9,
+    }
     metadata = json.loads((tmp_path / "models" / "v1.0.0" / "model_metadata.json").read_text())
     assert metadata["promised_precision"] == {"priority": None, "department": 0.95}
     costs = metrics["priority"]["costs_out_of_fold"]

@@ -1,0 +1,107 @@
+"""Thresholds that prove a precision on tickets like those of training, with a stated chance.
+
+The promise is one of a head. The threshold of a label comes from an estimate that few answers pull to what all labels
+have from the same confidence on. Chosen among so many, such thresholds look better than they are; so a demand on the
+estimates is tried by cross-fitting: thresholds that most answers of all labels choose are measured on the others. The
+lowest demand whose measured answers prove the promise, by the lower bound of Clopper & Pearson (1934), is the one that
+thresholds are chosen by.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import beta
+
+from app.training.thresholds.confidence_counts import N_STEPS
+
+# How many answers, and how many of them right, have at least each confidence, ``(1001, 2)``.
+FromStep = NDArray[np.int64]
+
+FEWEST_ANSWERS = 20
+# The chance that a head keeps its promise on tickets like those of training. The bound is one of 0.95, because the
+# demand is chosen by the same answers.
+PROMISE_CHANCE = 0.9
+_BOUND_CHANCE = 0.95
+# For how many answers of a label those of all labels stand.
+_SHARED_ANSWERS = 20
+# From what is promised on, up to a twentieth of the errors that it allows.
+_N_DEMANDS = 20
+_N_PARTS = 5
+
+
+def proven_thresholds(from_steps: Sequence[FromStep], precision: float) -> list[float | None]:
+    """Return the lowest threshold of each label that together prove ``precision``, all ``None`` where none do."""
+    if not from_steps:
+        return []
+    rounds = list(_cross_fitting(from_steps))
+    for allowed_errors in np.linspace(1.0, 1 / _N_DEMANDS, _N_DEMANDS):
+        demand = 1 - (1 - precision) * allowed_errors
+        n = n_right = 0
+        for choosing, measuring in rounds:
+            for of_label, threshold in zip(measuring, _thresholds(choosing, demand), strict=True):
+                if threshold is not None:
+                    n_more, n_more_right = of_label[round(threshold * N_STEPS)].tolist()
+                    n, n_right = n + n_more, n_right + n_more_right
+        if _proven_precision(n, n_right) >= precision:
+            return _thresholds(from_steps, demand)
+    return [None] * len(from_steps)
+
+
+def lowest_threshold(
+    from_step: FromStep, precision: float, *, shared: NDArray[np.float64] | None = None
+) -> float | None:
+    """Return the lowest confidence from which on answers reach ``precision``, or ``None``.
+
+    With the precision that all labels have from each step on, ``shared`` ``(1001,)``, it counts like some answers more.
+    """
+    n, n_right = from_step[:, 0], from_step[:, 1]
+    n_shared = 0 if shared is None else _SHARED_ANSWERS
+    estimate_right = n_right + (0.0 if shared is None else n_shared * shared)
+    # Products of rounded numbers may miss a whole one by their last digit.
+    is_enough = estimate_right >= precision * (n + n_shared) - 1e-9
+    steps = np.flatnonzero(has_answers(n) & (n >= FEWEST_ANSWERS) & is_enough)
+    return float(steps[0]) / N_STEPS if len(steps) else None
+
+
+def has_answers(n: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Say of each step whether it has answers itself; a threshold between answers would be lower than it has shown."""
+    own: NDArray[np.bool_] = n > np.append(n[1:], 0)
+    return own
+
+
+def _thresholds(from_steps: Sequence[FromStep], demand: float) -> list[float | None]:
+    together = np.stack(from_steps).sum(axis=0)
+    shared = together[:, 1] / np.maximum(together[:, 0], 1)
+    return [lowest_threshold(of_label, demand, shared=shared) for of_label in from_steps]
+
+
+def _proven_precision(n: int, n_right: int) -> float:
+    return float(beta.ppf(1 - _BOUND_CHANCE, n_right, n - n_right + 1)) if n_right else 0.0
+
+
+def _cross_fitting(from_steps: Sequence[FromStep]) -> Iterator[tuple[list[FromStep], list[FromStep]]]:
+    """Yield the answers of all labels parted into those to choose by and those to measure on; each is once of those."""
+    # The draw is always the same, so that the same counts give the same thresholds.
+    random = np.random.default_rng(0)
+    parts = [_dealt(of_label, random) for of_label in from_steps]
+    for number in range(_N_PARTS):
+        measuring = [of_label[number] for of_label in parts]
+        yield [whole - part for whole, part in zip(from_steps, measuring, strict=True)], measuring
+
+
+def _dealt(from_step: FromStep, random: np.random.Generator) -> NDArray[np.int64]:
+    """Return ``from_step`` dealt to parts by chance, ``(n_parts, 1001, 2)``, right and wrong answers evenly."""
+    of_step = from_step - np.append(from_step[1:], [[0, 0]], axis=0)
+    right, wrong = of_step[:, 1], of_step[:, 0] - of_step[:, 1]
+    dealt = []
+    for counts in (right, wrong):
+        steps = np.repeat(np.arange(N_STEPS + 1), counts)
+        part_of = random.permutation(len(steps)) % _N_PARTS
+        cells = np.bincount(part_of * (N_STEPS + 1) + steps, minlength=_N_PARTS * (N_STEPS + 1))
+        dealt.append(cells.reshape(_N_PARTS, N_STEPS + 1))
+    of_parts = np.stack([dealt[0] + dealt[1], dealt[0]], axis=2)
+    from_steps: NDArray[np.int64] = of_parts[:, ::-1].cumsum(axis=1)[:, ::-1]
+    return from_steps
