@@ -20,6 +20,7 @@ from app.serving.version_summary import (
     VersionShelf,
     VersionSummary,
 )
+from data.generate_dataset import DEFAULT_ROWS
 from tests.processes import ROOT
 
 ONE = VersionName.parse("1.0.0")
@@ -54,14 +55,19 @@ def test_the_names_are_those_that_training_writes() -> None:
 def test_the_version_that_comes_with_the_project_says_what_its_card_says() -> None:
     summary = VersionShelf(ROOT / "models").summary(ONE)
 
-    assert (summary.problem, summary.n_tickets, summary.has_report, summary.has_card) == (None, 4000, True, True)
-    assert summary.trained_at == datetime(2026, 11, 25, 0, 6, 25, tzinfo=UTC)
-    rounded = {head.head: (head.n_tickets, round(head.answered_alone or 0, 3)) for head in summary.heads}
-    assert rounded == {"priority": (802, 0.805), "department": (802, 0.944)}
-    right = summary.heads[0].right
-    assert right is not None
-    assert (round(right.share, 3), round(right.low or 0, 3), round(right.high or 0, 3)) == (0.869, 0.836, 0.900)
-    assert summary.heads[0].promised == 0.95
+    directory = ROOT / "models" / "v1.0.0"
+    metadata, metrics = (json.loads((directory / name).read_text()) for name in (METADATA_NAME, METRICS_NAME))
+    assert summary.problem is None
+    assert summary.n_tickets == metadata["split"]["n_tickets"] == DEFAULT_ROWS
+    assert (summary.has_report, summary.has_card) == (True, True)
+    assert summary.trained_at == datetime.fromisoformat(metadata["trained_at"])
+    for head in summary.heads:
+        figures = metrics[head.head]
+        assert (head.n_tickets, head.promised) == (figures["n_tickets"], 0.95)
+        assert head.answered_alone == figures["decisions"]["auto"]["coverage"]
+        assert head.right is not None
+        assert head.right.share == figures["summary"]["accuracy"]
+        assert [head.right.low, head.right.high] == figures["intervals"]["accuracy"]
 
 
 def test_a_version_that_was_not_measured_says_what_it_promises_and_no_more(tmp_path: Path) -> None:
