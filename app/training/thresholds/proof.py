@@ -5,6 +5,9 @@ have from the same confidence on. Chosen among so many, such thresholds look bet
 estimates is tried by cross-fitting: thresholds that most answers of all labels choose are measured on the others. The
 lowest demand whose measured answers prove the promise, by the lower bound of Clopper & Pearson (1934), is the one that
 thresholds are chosen by.
+
+Answers count as independent of each other. Those to tickets of one group are right or wrong together, and so prove less
+than their number says: where tickets come in groups, the promise is kept less often than with the stated chance.
 """
 
 from __future__ import annotations
@@ -21,8 +24,8 @@ from app.training.thresholds.confidence_counts import N_STEPS
 FromStep = NDArray[np.int64]
 
 FEWEST_ANSWERS = 20
-# The chance that a head keeps its promise on tickets like those of training. The bound is one of 0.95, because the
-# demand is chosen by the same answers.
+# The chance that a head keeps its promise on tickets like those of training that are independent of each other. The
+# bound is one of 0.95, because the demand is chosen by the same answers.
 PROMISE_CHANCE = 0.9
 _BOUND_CHANCE = 0.95
 # For how many answers of a label those of all labels stand.
