@@ -20,7 +20,7 @@ from tests.review_items import Item, put_in_queue
 from tests.stored import counting_label, id_of, is_open, rows_of
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page, Route
+    from playwright.sync_api import APIResponse, Page, Route
 
     from tests.browser.conftest import OpenPage
 
@@ -298,6 +298,33 @@ def test_what_could_not_be_sent_is_sent_again_and_counts_once(
     page.get_by_text("wait to be sent").wait_for(state="detached")
     wait_for_title(page, "Ticket 3")
     assert len(rows_of(database, feedback)) == 3
+
+
+def test_an_answer_that_comes_late_does_not_bring_an_older_count_back(
+    open_page: OpenPage, service: Console, database: Database
+) -> None:
+    put(database, 3)
+    page = open_page(service)
+    page.goto("/console/review")
+    page.wait_for_load_state("networkidle")
+    held: list[tuple[Route, APIResponse]] = []
+    page.route("**/review-next", lambda route: held.append((route, route.fetch())))
+    waiting = page.locator("#desk dd").nth(2)
+
+    press(page, "Enter")
+    waiting.filter(has_text=re.compile("^2$")).wait_for()
+    deadline = time.monotonic() + SECONDS
+    while not held:
+        assert time.monotonic() < deadline, "the page does not ask for more tickets"
+        page.wait_for_timeout(20)
+    press(page, "Enter")
+    waiting.filter(has_text=re.compile("^1$")).wait_for()
+    (late, response), *_ = held
+    with page.expect_response("**/review-next"):
+        late.fulfill(response=response)
+    page.wait_for_timeout(200)
+
+    assert waiting.inner_text() == "1"
 
 
 def test_what_was_not_sent_yet_outlives_a_reload(open_page: OpenPage, service: Console, database: Database) -> None:

@@ -22,6 +22,7 @@ const judged = [];
 const feedbackIds = new Map();
 let activeAt = Date.now();
 let isFetching = false;
+let nSent = 0;
 
 const outbox = new Outbox(root.dataset.reviewer, {
   fieldsOf(entry) {
@@ -31,6 +32,7 @@ const outbox = new Outbox(root.dataset.reviewer, {
     return feedbackId === undefined ? null : { ...entry.fields, feedback_id: feedbackId };
   },
   onSent(entry, page) {
+    nSent += 1;
     notices.querySelector(".waiting")?.remove();
     const feedbackId = page.querySelector("#desk")?.dataset.feedback;
     if (feedbackId) learn(entry.key, feedbackId);
@@ -60,10 +62,10 @@ function wanted(entry) {
   return { count, without: [...shown, ...waiting].join(" ") };
 }
 
-// Put the state of the page in its place, and return the tickets of an answer.
-function take(page) {
+// Put the state of the page in its place unless a newer one is there, and return the tickets of an answer.
+function take(page, isNewest = true) {
   const state = page.querySelector("#desk");
-  if (state !== null) document.querySelector("#desk").replaceWith(document.adoptNode(state));
+  if (isNewest && state !== null) document.querySelector("#desk").replaceWith(document.adoptNode(state));
   offerUndo();
   return [...page.querySelectorAll("article.ticket")].map((article) => new Ticket(document.adoptNode(article)));
 }
@@ -100,10 +102,12 @@ async function settle() {
   if (isFetching || outbox.entries.length > 0) return;
   if (current !== null && ahead.length >= AHEAD) return;
   isFetching = true;
+  const nSentBefore = nSent;
   try {
     const response = await post("review-next", wanted(null));
     const page = parse(await response.text());
-    if (response.ok) take(page).forEach(arrive);
+    // It may come after the answer to a judgement that was sent later.
+    if (response.ok) take(page, nSent === nSentBefore).forEach(arrive);
     else if (response.status === 401 || response.status === 403) tellSignedOut(outbox.entries.length);
   } catch {
     // The next look is soon.
