@@ -181,7 +181,7 @@ def _fitted(tickets: Tickets, seed: int) -> TicketClassifier:
     grouping = group_near_duplicates(shingles_of(tickets.titles, tickets.descriptions))
     parts = Partition(grouping, Split(everything, _NONE), Overlap(0, 0, 0, 0, _NONE))
     fits = fit_all(chosen, tickets, parts, evaluate=False, seed=seed, progress=lambda _: None)
-    decisions = decide(fits, numbers, parts.split, tickets.given_labels(), Aims()).heads
+    decisions = decide(fits, numbers, parts, tickets.given_labels(), Aims()).heads
     model = to_model_data(_FEATURES.features, fits.design.fitted, calibrated_heads(fits, numbers, decisions))
     counts = {_HEAD: dict(Counter(tickets.labels[_HEAD]))}
     return TicketClassifier(model, {"version": "0.0.0", "label_distributions": counts})

@@ -131,7 +131,7 @@ def _measured(sources: _Sources, options: TrainingOptions, progress: Progress) -
     )
     fits = fit_all(chosen, tickets, parts, evaluate=options.evaluate, seed=seed, progress=progress)
 
-    decided = decide(fits, numbers, parts.split, tickets.given_labels(), options.aims)
+    decided = decide(fits, numbers, parts, tickets.given_labels(), options.aims)
     heads = calibrated_heads(fits, numbers, decided.heads)
 
     progress("measuring")

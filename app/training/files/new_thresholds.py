@@ -13,7 +13,7 @@ from app.models.decisions import OperatingPoint
 from app.models.model_data import MODEL_NAME
 from app.training.files.version_files import METRICS_NAME, json_bytes
 from app.training.measuring.evaluation import decisions_of
-from app.training.report.metadata import promised_precision
+from app.training.report.metadata import promise_chance, promised_precision
 from app.training.report.model_card import CARD_NAME, model_card
 from app.training.thresholds.confidence_counts import COUNTS_NAME, HeadCounts, counts_from_bytes
 from app.training.thresholds.operating_points import chosen_for, figures_of_points, points_for_precision
@@ -50,7 +50,10 @@ def with_thresholds(
         chosen = [known(head, before, what="head")] if head is not None else list(before)
         after = {
             name: points_for_precision(
-                counts[name].out_of_fold, target_precision, left_to_review=counts[name].left_to_review
+                counts[name].out_of_fold,
+                target_precision,
+                left_to_review=counts[name].left_to_review,
+                design_effect=counts[name].design_effect,
             )
             for name in chosen
         }
@@ -67,6 +70,7 @@ def with_thresholds(
         "version": version,
         "trained_as": metadata.get("trained_as", metadata["version"]),
         PROMISED_PRECISION: promised_precision(metrics),
+        "promise_chance": promise_chance(metrics),
     }
     files[MODEL_NAME], files[METRICS_NAME], files[METADATA_NAME] = map(json_bytes, (model, metrics, metadata))
     files[CARD_NAME] = model_card(metadata, metrics).encode()
@@ -128,7 +132,7 @@ def _describe(
     figures.pop("costs_out_of_fold", None)
     figures |= {"thresholds": thresholds, **figures_of_points(points, counts.out_of_fold)}
     if counts.validation is not None:
-        figures["decisions"] = decisions_of(counts.validation, points)
+        figures["decisions"] = decisions_of(counts.validation, points, design_effect=counts.design_effect)
 
 
 def _summary(

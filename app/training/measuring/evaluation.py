@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binomtest
 from sklearn.metrics import classification_report
 
 from app.models.decisions import OperatingPoint
@@ -20,6 +20,8 @@ from app.training.thresholds.confidence_counts import Counts, decided
 
 # The smallest number of words of each band of lengths; terse tickets are where word counts know least.
 _LENGTH_BANDS = (0, 6, 16, 41, 101)
+# The normal distribution has 95 % between minus and plus this.
+_NORMAL_95 = 1.959964
 
 
 def evaluate_head(
@@ -118,18 +120,23 @@ def by_length(
     return rows
 
 
-def wilson_interval(n_right: int, n: int) -> list[float] | None:
+def wilson_interval(n_right: float, n: float) -> list[float] | None:
     """Return the 95 % interval of a share (Wilson 1927), which holds for few tickets and near 1; none of none."""
     if n == 0:
         return None
-    bounds = binomtest(n_right, n).proportion_ci(0.95, method="wilson")
-    return [float(bounds.low), float(bounds.high)]
+    share, squared = n_right / n, _NORMAL_95**2
+    middle = (share + squared / (2 * n)) / (1 + squared / n)
+    half = _NORMAL_95 / (1 + squared / n) * math.sqrt(share * (1 - share) / n + squared / (4 * n * n))
+    return [max(0.0, middle - half), min(1.0, middle + half)]
 
 
-def decisions_of(counts: Counts, points: Mapping[str, OperatingPoint]) -> dict[str, dict[str, Any]]:
+def decisions_of(
+    counts: Counts, points: Mapping[str, OperatingPoint], *, design_effect: float = 1.0
+) -> dict[str, dict[str, Any]]:
     """Return how many tickets ``points`` decide each way, and how many of those answers are right.
 
-    Unknown words are left aside: every ticket counts as made of known words.
+    Intervals are as wide as for the tickets over the ``design_effect``, since those of a group count together. Unknown
+    words are left aside: every ticket counts as made of known words.
     """
     results = decided(counts, points)
     n_tickets = sum(n for n, _ in results.values())
@@ -138,7 +145,7 @@ def decisions_of(counts: Counts, points: Mapping[str, OperatingPoint]) -> dict[s
             "n_tickets": n,
             "coverage": n / n_tickets,
             "precision": n_right / n if n else None,
-            "precision_interval": wilson_interval(n_right, n),
+            "precision_interval": wilson_interval(n_right / design_effect, n / design_effect),
         }
         for decision, (n, n_right) in results.items()
     }

@@ -70,7 +70,9 @@ def _on_validation(
     probabilities = decided.unseen[validation]
     held_out = HeldOut(truth, parts.grouping.ids[validation], len(names))
     figures = evaluate_head(probabilities, held_out, names, n_words=n_words[validation], seed=seed)
-    figures["decisions"] = decisions_of(decided.counts.validation, decided.policy.operating_points)
+    figures["decisions"] = decisions_of(
+        decided.counts.validation, decided.policy.operating_points, design_effect=decided.counts.design_effect
+    )
     figures["learning_curve"] = learning_curve(
         lambda some: chosen.logits(head, some, validation).argmax(axis=1),
         chosen.numbers.labelled(head, parts.split.train),

@@ -26,6 +26,11 @@ def promised_precision(metrics: Mapping[str, Mapping[str, Any]]) -> dict[str, fl
     return {head: figures["thresholds"]["target_precision"] for head, figures in metrics.items()}
 
 
+def promise_chance(metrics: Mapping[str, Mapping[str, Any]]) -> dict[str, float | None]:
+    """Return the chance that each head keeps what it promises: none where nothing was proven."""
+    return {head: figures["thresholds"].get("chance") for head, figures in metrics.items()}
+
+
 def metadata_of(
     tickets: Tickets,
     parts: Partition,
@@ -49,6 +54,7 @@ def metadata_of(
             for head in tickets.labels
         },
         PROMISED_PRECISION: promised_precision(metrics),
+        "promise_chance": promise_chance(metrics),
         "notes": list(tickets.notes),
         "libraries": {
             "python": platform.python_version(),

@@ -8,6 +8,7 @@ from typing import Any
 
 from app.charts.label_order import in_natural_order
 from app.training.report.promises import chosen_by, limits_of, measured_sentence, overlap_sentence, promises_of
+from app.training.report.shown_intervals import shown_interval
 
 CARD_NAME = "MODEL_CARD.md"
 # What Markdown or HTML could take for markup.
@@ -92,8 +93,8 @@ def _summary_table(figures: Mapping[str, Any]) -> str:
     summary, intervals, baselines = figures["summary"], figures["intervals"], figures["baselines"]
     calibration = figures["calibration"]
     rows = [
-        ["accuracy", f"{summary['accuracy']:.3f}", _range(intervals["accuracy"])],
-        ["macro-F1", f"{summary['macro_f1']:.3f}", _range(intervals["macro_f1"])],
+        ["accuracy", f"{summary['accuracy']:.3f}", shown_interval(intervals["accuracy"], digits=3)],
+        ["macro-F1", f"{summary['macro_f1']:.3f}", shown_interval(intervals["macro_f1"], digits=3)],
         ["accuracy of always the most frequent label", f"{baselines['majority_accuracy']:.3f}", ""],
         ["accuracy of labels drawn in proportion", f"{baselines['prior_accuracy']:.3f}", ""],
         ["expected calibration error (15 bins)", f"{calibration['expected_calibration_error']:.3f}", ""],
@@ -109,7 +110,7 @@ def _decisions(figures: Mapping[str, Any]) -> str:
             decision,
             f"{measured['coverage']:.3f}",
             "" if measured["precision"] is None else f"{measured['precision']:.3f}",
-            "" if measured["precision"] is None else _range(measured["precision_interval"]),
+            "" if measured["precision"] is None else shown_interval(measured["precision_interval"], digits=3),
         ]
         for decision, measured in figures["decisions"].items()
     ]
@@ -162,10 +163,6 @@ def _reproduction(metadata: Mapping[str, Any]) -> str:
         f"{metadata['target_precision']}` with the same data and options, `RANDOM_SEED={metadata['seed']}` and "
         f"{libraries}, gives the same bytes.{later}"
     )
-
-
-def _range(interval: Sequence[float]) -> str:
-    return f"{interval[0]:.3f} to {interval[1]:.3f}"
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from app.training.intake.rare_labels import rare_label_note, rare_labels
+from app.training.report.shown_intervals import shown_interval
 from app.training.splitting.near_duplicates import SIMILARITY
 
 _FEW_VALIDATION_TICKETS = 200
@@ -35,15 +36,15 @@ def promises_of(figures: Mapping[str, Any]) -> list[str]:
         return [_described_sentence(figures["described"])]
     if "summary" not in figures:
         return ["Nothing was measured (ENABLE_EVAL is off), so nothing is promised."]
-    summary, intervals = figures["summary"], figures["intervals"]
-    low, high = (100 * bound for bound in intervals["accuracy"])
+    summary = figures["summary"]
+    interval = shown_interval(figures["intervals"]["accuracy"], digits=0, scale=100)
     error = figures["calibration"]["expected_calibration_error"]
     auto, suggest, review = (figures["decisions"][name] for name in ("auto", "suggest", "review"))
     costs = [_cost_sentence(figures["costs_out_of_fold"])] if "costs_out_of_fold" in figures else []
     return [
         (
             f"Of 100 tickets like these, about {100 * summary['accuracy']:.0f} get the right label "
-            f"(95 % interval: {low:.0f} to {high:.0f}). Always answering the most frequent label gets "
+            f"(95 % interval: {interval}). Always answering the most frequent label gets "
             f"{100 * figures['baselines']['majority_accuracy']:.0f}."
         ),
         _auto_sentence(auto, figures["thresholds"]["target_precision"]),
@@ -115,12 +116,12 @@ def _auto_sentence(auto: Mapping[str, Any], target_precision: float | None) -> s
     aimed = "no precision is aimed at" if target_precision is None else f"the aim is {100 * target_precision:.0f} %"
     if auto["precision"] is None:
         return f"No validation ticket was sure enough to be acted on without a person ({aimed})."
-    low, high = auto["precision_interval"]
-    missed = target_precision is not None and high < target_precision
+    interval = auto["precision_interval"]
+    missed = target_precision is not None and interval[1] < target_precision
     verdict = ", which the interval leaves out: do not rely on it" if missed else ""
     return (
         f"It would act on {100 * auto['coverage']:.0f} of 100 without a person, and {100 * auto['precision']:.1f} % of "
-        f"those answers were right (95 % interval: {100 * low:.1f} to {100 * high:.1f}; {aimed}{verdict})."
+        f"those answers were right (95 % interval: {shown_interval(interval, digits=1, scale=100)}; {aimed}{verdict})."
     )
 
 

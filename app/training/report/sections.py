@@ -12,6 +12,7 @@ from app.charts.label_order import in_natural_order
 from app.training.report.charts import heat_map, learning_curve_chart, precision_coverage_chart, reliability_diagram
 from app.training.report.findings import Findings
 from app.training.report.promises import overlap_sentence
+from app.training.report.shown_intervals import shown_interval
 from app.training.report.terms import strongest_terms
 
 # A table of more labels than this is too wide to read; a picture takes its place.
@@ -206,7 +207,7 @@ def _threshold(value: float | None) -> str:
 
 
 def _range(interval: list[float]) -> str:
-    return f"95 %: {interval[0]:.3f} to {interval[1]:.3f}"
+    return f"95 %: {shown_interval(interval, digits=3)}"
 
 
 def _kind(name: str) -> dict[str, str | float]:

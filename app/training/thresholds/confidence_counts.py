@@ -110,11 +110,15 @@ Counts = Mapping[str, ConfidenceCounts]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HeadCounts:
-    """The counts of one head by label; labels that are ``left_to_review`` get no threshold, whatever their counts."""
+    """The counts of one head by label; labels that are ``left_to_review`` get no threshold, whatever their counts.
+
+    See ``design_effect_of``; versions of before it was measured count as if every ticket were of its own group.
+    """
 
     out_of_fold: Counts
     validation: Counts | None
     left_to_review: tuple[str, ...]
+    design_effect: float = 1.0
 
 
 def counts_to_bytes(heads: Mapping[str, HeadCounts]) -> bytes:
@@ -125,6 +129,7 @@ def counts_to_bytes(heads: Mapping[str, HeadCounts]) -> bytes:
         "heads": {
             name: {
                 "left_to_review": list(head.left_to_review),
+                "design_effect": head.design_effect,
                 "out_of_fold": _to_document(head.out_of_fold),
                 "validation": None if head.validation is None else _to_document(head.validation),
             }
@@ -144,6 +149,7 @@ def counts_from_bytes(content: bytes) -> dict[str, HeadCounts]:
             out_of_fold=_from_document(head["out_of_fold"]),
             validation=None if head["validation"] is None else _from_document(head["validation"]),
             left_to_review=tuple(head["left_to_review"]),
+            design_effect=float(head.get("design_effect", 1.0)),
         )
         for name, head in document["heads"].items()
     }

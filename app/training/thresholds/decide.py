@@ -16,10 +16,12 @@ from app.training.fitting.fits import Fits
 from app.training.fitting.fitter import UNSEEN_LABEL_LOGIT
 from app.training.intake.label_numbers import LabelNumbers
 from app.training.intake.rare_labels import rare_labels
+from app.training.splitting.overlap import Partition
 from app.training.splitting.splits import Split
 from app.training.thresholds.calibration import calibration_of, fit_temperature
 from app.training.thresholds.confidence_counts import Answered, HeadCounts
 from app.training.thresholds.costs import HeadCosts
+from app.training.thresholds.design_effect import design_effect_of
 from app.training.thresholds.likeness import are_unlike, choose_likeness, evidence_of
 from app.training.thresholds.operating_points import Thresholds, choose
 
@@ -59,7 +61,7 @@ class _Known:
 
     fits: Fits
     numbers: LabelNumbers
-    split: Split
+    parts: Partition
     temperatures: Mapping[str, float]
     unlike: NDArray[np.bool_]
 
@@ -78,9 +80,10 @@ class Decisions:
 
 
 def decide(
-    fits: Fits, numbers: LabelNumbers, split: Split, labels: Mapping[str, Sequence[str]], aims: Aims
+    fits: Fits, numbers: LabelNumbers, parts: Partition, labels: Mapping[str, Sequence[str]], aims: Aims
 ) -> Decisions:
     """Calibrate and set thresholds on the out-of-fold logits alone; ``labels`` are those that tickets have."""
+    split = parts.split
     temperatures = {head: _temperature(head, fits, numbers, split) for head in labels}
     likeness = None
     unlike = np.zeros(len(numbers.truth[next(iter(labels))]), dtype=np.bool_)
@@ -94,7 +97,7 @@ def decide(
             of_validation = evidence_of(fits.validation, temperatures)
             unlike[split.validation] = are_unlike(likeness, fits.familiar_validation, of_validation)
             shares["validation"] = float(unlike[split.validation].mean())
-    known = _Known(fits, numbers, split, temperatures, unlike)
+    known = _Known(fits, numbers, parts, temperatures, unlike)
     heads = {head: _decide_head(head, known, tuple(rare_labels(labels[head])), aims) for head in labels}
     return Decisions(heads, likeness, shares)
 
@@ -127,7 +130,7 @@ def _temperature(head: str, fits: Fits, numbers: LabelNumbers, split: Split) -> 
 
 
 def _decide_head(head: str, known: _Known, left_to_review: tuple[str, ...], aims: Aims) -> HeadDecisions:
-    fits, numbers, split, unlike = known.fits, known.numbers, known.split, known.unlike
+    fits, numbers, split, unlike = known.fits, known.numbers, known.parts.split, known.unlike
     temperature = known.temperatures[head]
     names = numbers.names[head]
     train, validation = numbers.labelled(head, split.train), numbers.labelled(head, split.validation)
@@ -136,28 +139,31 @@ def _decide_head(head: str, known: _Known, left_to_review: tuple[str, ...], aims
     unseen = np.full((len(numbers.truth[head]), len(names)), np.nan)
     unseen[split.train] = softmax(fits.out_of_fold[head] / temperature)
     before, after = softmax(logits), unseen[train]
+    answered = Answered.of(after, truth, ambiguity_margin=AMBIGUITY_MARGIN, are_unlike=unlike[train])
+    clear = answered.is_clear
+    design_effect = design_effect_of(answered.predicted[clear] == truth[clear], known.parts.grouping.ids[train][clear])
     thresholds = choose(
-        Answered.of(after, truth, ambiguity_margin=AMBIGUITY_MARGIN, are_unlike=unlike[train]),
+        answered,
         names,
         target_precision=aims.target_precision,
         costs=aims.costs.get(head),
         left_to_review=left_to_review,
+        design_effect=design_effect,
     )
     of_validation = None
     if head in fits.validation:
         unseen[split.validation] = softmax(fits.validation[head] / temperature)
-        answered = Answered.of(
+        of_validation = Answered.of(
             unseen[validation],
             numbers.truth[head][validation],
             ambiguity_margin=AMBIGUITY_MARGIN,
             are_unlike=unlike[validation],
-        )
-        of_validation = answered.counts(names)
+        ).counts(names)
     return HeadDecisions(
         temperature=temperature,
         thresholds=thresholds,
         policy=DecisionPolicy(thresholds.points, AMBIGUITY_MARGIN, MIN_KNOWN_SHARE),
-        counts=HeadCounts(thresholds.counts, of_validation, left_to_review),
+        counts=HeadCounts(thresholds.counts, of_validation, left_to_review, design_effect),
         before=calibration_of(before, truth),
         after=calibration_of(after, truth),
         unseen=unseen,

@@ -53,14 +53,18 @@ def choose(
     target_precision: float,
     costs: HeadCosts | None = None,
     left_to_review: Sequence[str] = (),
+    design_effect: float = 1.0,
 ) -> Thresholds:
     """Choose on out-of-fold answers: at the lowest cost if there are ``costs``, for ``target_precision`` if not.
 
-    ``left_to_review`` are labels that get no threshold, because too little is known of them.
+    ``left_to_review`` are labels that get no threshold, because too little is known of them; ``design_effect`` says
+    for how many answers one counts.
     """
     counts = answered.counts(labels)
     if costs is None:
-        points = points_for_precision(counts, target_precision, left_to_review=left_to_review)
+        points = points_for_precision(
+            counts, target_precision, left_to_review=left_to_review, design_effect=design_effect
+        )
         figures: dict[str, Any] = {"thresholds": chosen_for(target_precision)}
     else:
         points = _cheapest_points(counts, answered, costs) | dict.fromkeys(left_to_review, _NONE)
@@ -77,7 +81,7 @@ def chosen_for(target_precision: float) -> dict[str, Any]:
 
 
 def points_for_precision(
-    counts: Counts, target_precision: float, *, left_to_review: Sequence[str] = ()
+    counts: Counts, target_precision: float, *, left_to_review: Sequence[str] = (), design_effect: float = 1.0
 ) -> dict[str, OperatingPoint]:
     """Return, for each label, the lowest confidences whose answers are right often enough.
 
@@ -85,7 +89,8 @@ def points_for_precision(
     label has an ``auto`` when all of them together do not prove ``target_precision`` with ``PROMISE_CHANCE``.
     """
     asked = {label: of_label for label, of_label in counts.items() if label not in left_to_review}
-    auto = proven_thresholds([of_label.from_step[:, CLEAR:] for of_label in asked.values()], target_precision)
+    from_steps = [of_label.from_step[:, CLEAR:] for of_label in asked.values()]
+    auto = proven_thresholds(from_steps, target_precision, design_effect=design_effect)
     return {
         label: OperatingPoint(
             auto=threshold, suggest=lowest_threshold(of_label.from_step[:, :CLEAR], _SUGGEST_PRECISION)

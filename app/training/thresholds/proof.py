@@ -4,10 +4,8 @@ The promise is one of a head. The threshold of a label comes from an estimate th
 have from the same confidence on. Chosen among so many, such thresholds look better than they are; so a demand on the
 estimates is tried by cross-fitting: thresholds that most answers of all labels choose are measured on the others. The
 lowest demand whose measured answers prove the promise, by the lower bound of Clopper & Pearson (1934), is the one that
-thresholds are chosen by.
-
-Answers count as independent of each other. Those to tickets of one group are right or wrong together, and so prove less
-than their number says: where tickets come in groups, the promise is kept less often than with the stated chance.
+thresholds are chosen by. Answers to tickets of one group are right or wrong together, so they count for fewer: for
+their number over the design effect (Korn & Graubard 1998).
 """
 
 from __future__ import annotations
@@ -24,10 +22,11 @@ from app.training.thresholds.confidence_counts import N_STEPS
 FromStep = NDArray[np.int64]
 
 FEWEST_ANSWERS = 20
-# The chance that a head keeps its promise on tickets like those of training that are independent of each other. The
-# bound is one of 0.95, because the demand is chosen by the same answers.
+# The chance that a head keeps its promise on other tickets like those of training, which have luck of their own. What
+# is measured of a third as many differs from the estimate with twice its standard error; so the bound is as far below
+# it as 2 * 1.28 standard errors of a normal distribution, where 1.28 alone would be the chance of 0.9.
 PROMISE_CHANCE = 0.9
-_BOUND_CHANCE = 0.95
+_BOUND_CHANCE = 0.995
 # For how many answers of a label those of all labels stand.
 _SHARED_ANSWERS = 20
 # From what is promised on, up to a twentieth of the errors that it allows.
@@ -35,7 +34,9 @@ _N_DEMANDS = 20
 _N_PARTS = 5
 
 
-def proven_thresholds(from_steps: Sequence[FromStep], precision: float) -> list[float | None]:
+def proven_thresholds(
+    from_steps: Sequence[FromStep], precision: float, *, design_effect: float = 1.0
+) -> list[float | None]:
     """Return the lowest threshold of each label that together prove ``precision``, all ``None`` where none do."""
     if not from_steps:
         return []
@@ -48,7 +49,7 @@ def proven_thresholds(from_steps: Sequence[FromStep], precision: float) -> list[
                 if threshold is not None:
                     n_more, n_more_right = of_label[round(threshold * N_STEPS)].tolist()
                     n, n_right = n + n_more, n_right + n_more_right
-        if _proven_precision(n, n_right) >= precision:
+        if _proven_precision(n / design_effect, n_right / design_effect) >= precision:
             return _thresholds(from_steps, demand)
     return [None] * len(from_steps)
 
@@ -81,7 +82,7 @@ def _thresholds(from_steps: Sequence[FromStep], demand: float) -> list[float | N
     return [lowest_threshold(of_label, demand, shared=shared) for of_label in from_steps]
 
 
-def _proven_precision(n: int, n_right: int) -> float:
+def _proven_precision(n: float, n_right: float) -> float:
     return float(beta.ppf(1 - _BOUND_CHANCE, n_right, n - n_right + 1)) if n_right else 0.0
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from app.training.intake.labelled_tickets import Tickets
 from app.training.pipeline import TrainingOptions, train
+from app.training.report.shown_intervals import shown_interval
 from tests.html_reader import Reader
 
 EVIL = '<script>alert("x")</script> & \'"><img src=http://example.invalid/x onerror=alert(1)> \x07\u202e javascript:'
@@ -97,12 +98,12 @@ def test_the_page_shows_the_figures_of_metrics_json(two_labels: Files) -> None:
     for number in (
         figures["summary"]["accuracy"],
         figures["summary"]["macro_f1"],
-        figures["intervals"]["accuracy"][0],
         figures["calibration"]["expected_calibration_error"],
         figures["baselines"]["majority_accuracy"],
         figures["by_length"][0]["mean_confidence"],
     ):
         assert f"{number:.3f}" in shown
+    assert shown_interval(figures["intervals"]["accuracy"], digits=3) in shown
     assert figures["learning_curve"]["conclusion"] in shown
     for row in figures["confusion_matrix"]["counts"]:
         for n in row:

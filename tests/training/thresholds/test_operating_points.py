@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from app.models.decisions import DecisionPolicy, OperatingPoint
 from app.training.thresholds.confidence_counts import Answered, HeadCounts, counts_from_bytes, counts_to_bytes, decided
 from app.training.thresholds.costs import HeadCosts
+from app.training.thresholds.design_effect import design_effect_of
 from app.training.thresholds.operating_points import choose, points_for_precision
 from app.training.thresholds.proof import lowest_threshold
 
@@ -83,8 +84,48 @@ def test_few_answers_prove_nothing_however_right_they_are() -> None:
         probabilities, truth = np.tile([0.9, 0.05, 0.05], (n, 1)), np.zeros(n, dtype=np.int64)
         return points_for_precision(answered(probabilities, truth).counts(LABELS), 0.95)["a"].auto
 
-    assert auto(58) is None
-    assert auto(59) == 0.9, "0.95 to the power of 59 is the first below 1 - 0.95"
+    assert auto(103) is None
+    assert auto(104) == 0.9, "0.95 to the power of 104 is the first below 1 - 0.995"
+
+
+def test_answers_to_tickets_of_one_group_prove_less_than_as_many_of_their_own() -> None:
+    counts = answered(*answers(3, 4_000)).counts(LABELS)
+
+    def n_auto(design_effect: float) -> int:
+        points = points_for_precision(counts, 0.9, design_effect=design_effect)
+        return decided(counts, points)["auto"][0]
+
+    assert n_auto(1.0) > n_auto(4.0)
+
+
+def test_the_promise_is_kept_by_other_groups_of_tickets_as_often_as_is_said() -> None:
+    """Five tickets of each group are right or wrong together, as those of one incident are."""
+    others = answered(*answers(99, 20_000)).counts(LABELS)
+    kept = []
+    for seed in range(40):
+        probabilities, truth = (np.repeat(values, 5, axis=0) for values in answers(seed, 800))
+        found = answered(probabilities, truth)
+        is_right = found.predicted[found.is_clear] == truth[found.is_clear]
+        effect = design_effect_of(is_right, np.repeat(np.arange(800), 5)[found.is_clear])
+        points = points_for_precision(found.counts(LABELS), 0.9, design_effect=effect)
+        n_auto, n_right = decided(others, points)["auto"]
+        kept.append(n_right >= 0.9 * n_auto)
+
+    assert sum(kept) >= 32
+
+
+@settings(max_examples=30, deadline=None)
+@given(SEEDS, st.integers(2, 6))
+def test_the_design_effect_of_equal_groups_that_are_right_together_is_their_size(seed: int, size: int) -> None:
+    is_right = np.random.default_rng(seed).random(300) < 0.8
+
+    together = design_effect_of(np.repeat(is_right, size), np.repeat(np.arange(300), size))
+    alone = design_effect_of(is_right, np.arange(300))
+
+    assert together == pytest.approx(size, rel=0.01)
+    assert alone == pytest.approx(1, rel=0.01)
+    assert design_effect_of(np.ones(300 * size, dtype=np.bool_), np.repeat(np.arange(300), size)) == size
+    assert design_effect_of(np.zeros(0, dtype=np.bool_), np.arange(0)) == 1
 
 
 def test_a_label_of_few_answers_is_measured_by_those_of_all_labels_too() -> None:
@@ -139,9 +180,9 @@ def test_answers_that_are_never_right_enough_are_infeasible_and_reported_so() ->
 
 
 def test_ambiguous_answers_are_not_counted_for_acting_alone() -> None:
-    clear, ambiguous = [[0.8, 0.1, 0.1]] * 60, [[0.52, 0.46, 0.02]] * 60
+    clear, ambiguous = [[0.8, 0.1, 0.1]] * 110, [[0.52, 0.46, 0.02]] * 110
     probabilities = np.array(clear + ambiguous)
-    truth = np.array([0] * 60 + [1] * 60)
+    truth = np.array([0] * 110 + [1] * 110)
 
     points = points_for_precision(answered(probabilities, truth).counts(LABELS), 0.95)
 
@@ -214,7 +255,7 @@ def test_answering_that_always_costs_more_than_a_person_is_infeasible() -> None:
 def test_stored_counts_come_back_as_they_were() -> None:
     counts = answered(*answers(2)).counts(LABELS)
 
-    content = counts_to_bytes({"priority": HeadCounts(counts, None, ("b",))})
+    content = counts_to_bytes({"priority": HeadCounts(counts, None, ("b",), 1.5)})
     read = counts_from_bytes(content)["priority"]
 
     assert read.left_to_review == ("b",)
