@@ -106,6 +106,19 @@ def parse_arguments(argv: Sequence[str] | None, settings: Settings) -> argparse.
         help='tickets that belong together, such as those of one incident or customer (default: "situation", if there)',
     )
     parser.add_argument(
+        "--domain",
+        metavar="COLUMN",
+        help="where tickets are from, such as an office, a product or a month: each value is left out in turn, and "
+        "thresholds have to keep their promise there, too",
+    )
+    parser.add_argument(
+        "--calibrate-on",
+        type=Path,
+        metavar="FILE",
+        help="labelled tickets of other people, for temperature and thresholds alone and never to train on "
+        "(default without --data: data/calibration_tickets.csv)",
+    )
+    parser.add_argument(
         "--skip-blank-labels",
         action="store_true",
         help="leave out tickets without any label, which are an error otherwise; one label of several is enough",

@@ -18,7 +18,7 @@ if __name__ == "__main__":
 
 from data.composer import Composer
 from data.draw import Draw
-from data.situation_files import SITUATIONS_DIRECTORY, Situation, SituationError, load_situations
+from data.situation_files import SITUATIONS_DIRECTORY, Situation, SituationError, load_sectors, load_situations
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -40,6 +40,8 @@ class Ticket:
     department: str
     situation: str
     """The id of the situation: a split keeps all tickets of one situation on one side."""
+    sector: str
+    """That of the situation's industry, blank if it has none; not part of the CSV."""
     traits: frozenset[str]
     """What the writer was drawn to be (see `Composition`); not part of the CSV."""
 
@@ -76,7 +78,7 @@ def _pair_shares(situations: Sequence[Situation], weights: Mapping[str, float]) 
 def _composed(
     rows: int, situations: Sequence[Situation], shares: Mapping[tuple[str, str], float], draw: Draw
 ) -> Iterator[Ticket]:
-    composer = Composer.load(COMPOSITION_FILE)
+    composer, sectors = Composer.load(COMPOSITION_FILE), load_sectors()
     written: set[bytes] = set()
     for _, situation in zip(range(rows), _turns(situations, shares, draw), strict=False):
         for _redraw in range(_MAX_REDRAWS):
@@ -89,7 +91,15 @@ def _composed(
                 f"situation {situation.id!r}: no new text in {_MAX_REDRAWS} draws; give it more wordings"
             )
         written.add(key)
-        yield Ticket(text.title, text.description, situation.priority, situation.department, situation.id, text.traits)
+        yield Ticket(
+            title=text.title,
+            description=text.description,
+            priority=situation.priority,
+            department=situation.department,
+            situation=situation.id,
+            sector=sectors.get(situation.industry, ""),
+            traits=text.traits,
+        )
 
 
 def _turns(situations: Sequence[Situation], shares: Mapping[tuple[str, str], float], draw: Draw) -> Iterator[Situation]:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 SITUATIONS_DIRECTORY = Path(__file__).resolve().parent / "situations"
+SECTORS_FILE = SITUATIONS_DIRECTORY / "_sectors.toml"
 
 
 class SituationError(ValueError):
@@ -51,6 +52,12 @@ def load_situations(directory: str | Path = SITUATIONS_DIRECTORY) -> list[Situat
     if not situations:
         raise SituationError(f"{directory}: no *.toml file with a [[situation]]; name the directory that has them")
     return list(situations.values())
+
+
+def load_sectors() -> dict[str, str]:
+    """Return the sector of each industry that has one."""
+    sectors = tomllib.loads(SECTORS_FILE.read_text(encoding="utf-8"))
+    return {industry: sector for sector, industries in sectors.items() for industry in industries}
 
 
 def _situation(entry: Mapping[str, Any], *, where: str) -> Situation:

@@ -45,20 +45,26 @@ class Columns:
     labels: Mapping[str, str]
     group: str | None
     ticket_id: str | None
+    domain: str | None
 
 
 def choose_columns(
-    table: Table, *, targets: Sequence[str] | None, column_map: Mapping[str, str], group: str | None
+    table: Table,
+    *,
+    targets: Sequence[str] | None,
+    column_map: Mapping[str, str],
+    group: str | None,
+    domain: str | None = None,
 ) -> Columns:
     """Return the columns to read; raise ``InputError`` when one is missing, with a guess at what it is called here."""
     texts = choose_text_columns(table, column_map)
     if group is None and table.find(GROUP_COLUMN) is not None:
         group = GROUP_COLUMN
     ticket_id = column_map.get("id")
-    for name in (group, ticket_id):
+    for name in (group, ticket_id, domain):
         if name is not None:
             table.column(name)
-    return Columns(texts, _label_columns(table, targets, column_map), group, ticket_id)
+    return Columns(texts, _label_columns(table, targets, column_map), group, ticket_id, domain)
 
 
 def choose_text_columns(table: Table, column_map: Mapping[str, str]) -> TextColumns:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -18,6 +17,8 @@ from app.tickets.input_error import InputError, listed, quoted
 from app.training.files.version_files import METRICS_NAME
 from app.training.fitting.ticket_teller import read_no_tickets
 from app.training.fitting.word_vectors import WordVectors
+from app.training.intake.calibration_tickets import DEFAULT_DOMAIN, DEFAULT_PATH, read_calibration
+from app.training.intake.generated_tickets import generated_tickets
 from app.training.intake.judgements import JudgedLabel, judgements_alone, judgements_beside_texts, with_judgements
 from app.training.intake.label_texts import LabelTexts, read_label_texts
 from app.training.intake.labelled_tickets import Intake, Tickets, read_tickets
@@ -29,7 +30,6 @@ from app.training.splitting.splits import OneGroupError
 from app.training.teaching.encoder import SentenceEncoder, is_installed
 from app.training.thresholds.costs import read_costs
 from app.training.thresholds.decide import Aims
-from data.generate_dataset import DEFAULT_ROWS, generate
 
 
 def run(
@@ -59,7 +59,6 @@ def run(
     costs = {} if arguments.costs is None else read_costs(arguments.costs).of_heads(given_labels)
     eval_tickets = None if arguments.eval_data is None else _eval_tickets(arguments, tickets, label_texts)
     # A team's own tickets are of fewer kinds, and known words alone tell them from other texts.
-    is_generated = arguments.data is None and judged is None and label_texts is None
     options = TrainingOptions(
         version=str(arguments.version),
         trained_at=trained_at,
@@ -68,7 +67,8 @@ def run(
         evaluate=settings.enable_eval,
         aims=Aims(target_precision=arguments.target_precision, costs=costs),
         word_vectors=WordVectors.load(),
-        no_tickets=read_no_tickets() if is_generated else None,
+        no_tickets=read_no_tickets() if _are_generated(arguments, label_texts, judged) else None,
+        calibration=_calibration(arguments, tickets, label_texts, judged),
         encoder=encoder,
         show_examples=not arguments.no_examples,
         label_errors=arguments.label_errors,
@@ -126,16 +126,46 @@ def _of_heads(label_texts: LabelTexts, heads: Collection[str], path: Path) -> La
     return found
 
 
-def _eval_tickets(arguments: argparse.Namespace, tickets: Tickets, label_texts: LabelTexts | None) -> Tickets:
-    # Labels that differ in case only are those that the model learned.
+def _are_generated(
+    arguments: argparse.Namespace, label_texts: LabelTexts | None, judged: Sequence[JudgedLabel] | None
+) -> bool:
+    return arguments.data is None and judged is None and label_texts is None
+
+
+def _calibration(
+    arguments: argparse.Namespace,
+    tickets: Tickets,
+    label_texts: LabelTexts | None,
+    judged: Sequence[JudgedLabel] | None,
+) -> Tickets | None:
+    """Return the tickets for temperature and thresholds, if there are any."""
+    path, domain = arguments.calibrate_on, arguments.domain
+    if path is None:
+        if not _are_generated(arguments, label_texts, judged):
+            return None
+        path, domain = DEFAULT_PATH, DEFAULT_DOMAIN
+    return read_calibration(
+        path,
+        besides=tickets,
+        column_map=arguments.map,
+        label_map=_learned_labels(tickets, label_texts) | arguments.label_map,
+        domain=domain,
+    )
+
+
+def _learned_labels(tickets: Tickets, label_texts: LabelTexts | None) -> dict[str, str]:
+    """Return a map of labels to those that the model learned and that differ from them in case only."""
     described = {} if label_texts is None else label_texts.heads
-    learned = {label: label for labels in (*tickets.given_labels().values(), *described.values()) for label in labels}
+    return {label: label for labels in (*tickets.given_labels().values(), *described.values()) for label in labels}
+
+
+def _eval_tickets(arguments: argparse.Namespace, tickets: Tickets, label_texts: LabelTexts | None) -> Tickets:
     return read_tickets(
         arguments.eval_data,
         Intake(
             targets=tuple(tickets.labels),
             column_map=arguments.map,
-            label_map={**learned, **arguments.label_map},
+            label_map=_learned_labels(tickets, label_texts) | arguments.label_map,
             skip_blank_labels=arguments.skip_blank_labels,
             for_training=False,
         ),
@@ -163,11 +193,14 @@ def _tickets(
                 column_map=arguments.map,
                 label_map=arguments.label_map,
                 group=arguments.group,
+                domain=arguments.domain,
                 skip_blank_labels=arguments.skip_blank_labels,
                 for_training=judged is None,
             ),
         )
         return tickets if judged is None else with_judgements(tickets, judged, source=_source(arguments, judged))
+    if arguments.domain is not None:
+        raise InputError(f'--domain: there is no column "{arguments.domain}" without --data')
     if label_texts is not None:
         described = list(label_texts.heads)
         unknown = [head for head in arguments.targets or () if head not in described]
@@ -180,23 +213,7 @@ def _tickets(
         return judgements_alone(judged, targets=arguments.targets, source=_source(arguments, judged))
     if arguments.group not in {None, GROUP_COLUMN}:
         raise InputError(f'--group: generated tickets have no column "{arguments.group}", only "{GROUP_COLUMN}"')
-    generated = list(generate(arguments.rows or DEFAULT_ROWS, seed=settings.random_seed))
-    labels = {head: [getattr(ticket, head) for ticket in generated] for head in ("priority", "department")}
-    unknown = [head for head in arguments.targets or () if head not in labels]
-    if unknown:
-        raise InputError(
-            f'--targets: generated tickets have no "{unknown[0]}", only priority and department; give --data'
-        )
-    titles, descriptions = [t.title for t in generated], [t.description for t in generated]
-    content = json.dumps([titles, descriptions, labels], ensure_ascii=False).encode()
-    return Tickets(
-        titles=titles,
-        descriptions=descriptions,
-        labels={head: labels[head] for head in arguments.targets or labels},
-        groups=[ticket.situation for ticket in generated],
-        sha256=hashlib.sha256(content).hexdigest(),
-        notes=(f"trained on {len(generated)} generated tickets",),
-    )
+    return generated_tickets(arguments.rows, seed=settings.random_seed, targets=arguments.targets)
 
 
 def _summary(metrics: dict[str, Any]) -> Table:

@@ -10,6 +10,7 @@ from threadpoolctl import threadpool_limits
 from app.models.classifier import TicketClassifier
 from app.training.files.version_files import version_files
 from app.training.fitting.described import answers_to_all, choose_for_described, fit_described
+from app.training.fitting.elsewhere import answers_elsewhere
 from app.training.fitting.fit import FittedHead, to_model_data
 from app.training.fitting.fits import Chosen, Fits, Progress, choose_recipe, fit_all
 from app.training.fitting.word_vectors import WordVectors
@@ -43,6 +44,8 @@ class TrainingOptions:
     aims: Aims = field(default_factory=Aims)
     word_vectors: WordVectors | None = None
     no_tickets: Sequence[str] | None = None
+    # For thresholds and temperature alone, with labels that those to learn from have.
+    calibration: Tickets | None = None
     encoder: SentenceEncoder | None = None
     show_examples: bool = True
     label_errors: Method = "builtin"
@@ -99,9 +102,10 @@ def train(
     ``unlabelled`` tickets are for the encoder of ``options`` to teach from, and ``label_texts`` describe the labels;
     nothing is measured on either. ``eval_tickets`` are of a file of its own, which nothing is learned from.
 
-    Thresholds and temperature come from out-of-fold predictions on the training part, the figures in ``metrics.json``
-    from the validation part, which took no part in either; the model itself is then fitted on all tickets. Where labels
-    are described and too few tickets have one, nothing is held out, measured, or acted on.
+    Thresholds and temperature come from out-of-fold predictions on the training part, from those of models without one
+    of the domains that ``tickets`` have, and from those on tickets that are kept for it; the figures in
+    ``metrics.json`` come from the validation part, which took no part in either; the model itself is then fitted on all
+    tickets. Where labels are described and too few tickets have one, nothing is held out, measured, or acted on.
     """
     sources = _Sources(tickets, eval_tickets, unlabelled, label_texts)
     # More threads would sum in another order, and so to other last bits on a machine with more cores; and the matrices
@@ -131,7 +135,8 @@ def _measured(sources: _Sources, options: TrainingOptions, progress: Progress) -
     )
     fits = fit_all(chosen, tickets, parts, evaluate=options.evaluate, seed=seed, progress=progress)
 
-    decided = decide(fits, numbers, parts, tickets.given_labels(), options.aims)
+    elsewhere = answers_elsewhere(chosen, tickets, parts, options.calibration, progress)
+    decided = decide(fits, numbers, parts, tickets.given_labels(), options.aims, elsewhere)
     heads = calibrated_heads(fits, numbers, decided.heads)
 
     progress("measuring")
@@ -179,7 +184,12 @@ def _files(fitted: _Fitted, sources: _Sources, options: TrainingOptions, progres
         suspects=fitted.measures.suspects,
         metadata={
             **metadata_of(fitted.tickets, fitted.parts, metrics),
-            **beside_tickets(sources.unlabelled, sources.label_texts, has_teacher=options.encoder is not None),
+            **beside_tickets(
+                sources.unlabelled,
+                sources.label_texts,
+                options.calibration,
+                has_teacher=options.encoder is not None,
+            ),
             "version": options.version,
             "trained_at": options.trained_at,
             "seed": options.seed,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from data.situation_files import Situation, SituationError, load_situations
+from data.situation_files import Situation, SituationError, load_sectors, load_situations
 
 ROOT = Path(__file__).resolve().parents[2]
 PRIORITIES = ("Urgent", "High", "Medium", "Low")
@@ -49,6 +49,16 @@ def test_each_situation_has_several_wordings_and_no_two_situations_share_one(sit
             owners[" ".join(words_of(wording))].add(situation.id)
 
     assert {frozenset(ids) for ids in owners.values() if len(ids) > 1} == set()
+
+
+def test_nearly_every_situation_is_of_a_sector_that_is_large_enough_to_be_left_out(situations: list[Situation]) -> None:
+    sectors = load_sectors()
+
+    counts = Counter(sectors.get(situation.industry, "") for situation in situations)
+
+    assert counts.pop("", 0) <= 0.05 * len(situations), "name the new industries in _sectors.toml"
+    assert min(counts.values()) >= 0.03 * len(situations)
+    assert max(counts.values()) <= 0.25 * len(situations)
 
 
 def traces_of(text: str) -> set[tuple[str, ...]]:

@@ -48,16 +48,8 @@ def with_thresholds(
     before = {h["name"]: _points(h["operating_points"]) for h in model["heads"]}
     if change is None and target_precision is not None:
         chosen = [known(head, before, what="head")] if head is not None else list(before)
-        after = {
-            name: points_for_precision(
-                counts[name].out_of_fold,
-                target_precision,
-                left_to_review=counts[name].left_to_review,
-                design_effect=counts[name].design_effect,
-            )
-            for name in chosen
-        }
-        thresholds = {name: chosen_for(target_precision) for name in chosen}
+        after = {name: points_for_precision(counts[name], target_precision) for name in chosen}
+        thresholds = {name: chosen_for(counts[name], target_precision) for name in chosen}
     else:
         after = _changed(before, change or {})
         thresholds = {name: _chosen_by(judged_for, name) for name in after}
@@ -78,7 +70,7 @@ def with_thresholds(
     if judged_for is not None:
         return files, summary
     for name, points in after.items():
-        of_labels = figures_of_points(points, counts[name].out_of_fold)["operating_points_out_of_fold"]
+        of_labels = figures_of_points(points, counts[name])["operating_points_out_of_fold"]
         summary += [_outcome(f"{name}.{label}", figures["auto"]) for label, figures in of_labels.items()]
     if target_precision is not None:
         infeasible = [f"{name}.{label}" for name in after for label, point in after[name].items() if point.auto is None]
@@ -130,7 +122,7 @@ def _describe(
 ) -> None:
     """Bring the figures of one head up to date with ``points``; those that need a table of costs are dropped."""
     figures.pop("costs_out_of_fold", None)
-    figures |= {"thresholds": thresholds, **figures_of_points(points, counts.out_of_fold)}
+    figures |= {"thresholds": thresholds, **figures_of_points(points, counts)}
     if counts.validation is not None:
         figures["decisions"] = decisions_of(counts.validation, points, design_effect=counts.design_effect)
 

@@ -39,14 +39,15 @@ class Chosen:
     fitter: Fitter
     n_unlabelled: int = 0
 
-    def logits(self, head: str, train: Indices, others: Indices) -> Logits:
-        """Fit on ``train`` and return logits ``(n_others, n_labels)``.
+    def logits(self, head: str, train: Indices, others: Indices, *, apart: TermCounts | None = None) -> Logits:
+        """Fit on ``train`` and return logits ``(n_others, n_labels)``; see ``Fitter.score``.
 
         A label that ``train`` lacks can never be predicted.
         """
         truth, n_labels = self.numbers.truth[head], len(self.numbers.names[head])
         recipes = {head: self.selection.heads[head]}
-        return self.fitter.score(train, others, truth=truth, n_labels=n_labels, recipes=recipes)[head]
+        answers = self.fitter.score(train, others, truth=truth, n_labels=n_labels, recipes=recipes, apart=apart)
+        return answers[head]
 
     def figures(self, head: str) -> dict[str, Any]:
         """Return what was chosen for ``head`` and what was tried, as plain JSON values."""

@@ -134,15 +134,15 @@ class Fitter:
             return None
         return self._teller.column(design.fitted, design.X, design.tickets, design.vectors)
 
-    def familiarity(self, train: Indices, others: Indices) -> Familiarity:
-        """Return what ``others`` have in common with ``train``."""
-        design = self.design(self._with_pool(train, apart_from=others))
-        n_fitted = len(design.tickets)
-        words, pairs = (self._counts.known_share(design.fitted, others, n_words=n, n_fitted=n_fitted) for n in (1, 2))
+    def familiarity(self, train: Indices, others: Indices, *, apart: TermCounts | None = None) -> Familiarity:
+        """Return what ``others`` have in common with ``train``; of tickets ``apart``, nothing of their titles alone."""
+        design = self.design(self._with_pool(train, apart_from=_NONE if apart is not None else others))
+        counts, n_fitted = apart or self._counts, len(design.tickets)
+        words, pairs = (counts.known_share(design.fitted, others, n_words=n, n_fitted=n_fitted) for n in (1, 2))
         ticket, title, column = None, None, self.ticket_column(design)
         if self._teller is not None and column is not None:
-            ticket = self._counts.features(design.fitted, others) @ column
-            title = self._teller.of_titles(column, design.fitted, others)
+            ticket = counts.features(design.fitted, others) @ column
+            title = self._teller.of_titles(column, design.fitted, others) if apart is None else None
         return Familiarity(words, pairs, ticket, title)
 
     def score(
@@ -153,9 +153,13 @@ class Fitter:
         truth: NDArray[np.int64],
         n_labels: int,
         recipes: Mapping[str, HeadRecipe],
+        apart: TermCounts | None = None,
     ) -> dict[str, NDArray[np.float64]]:
-        """Fit on ``train`` once for each of ``recipes``, and return their logits ``(n_others, n_labels)``."""
-        taught = self._with_pool(train, apart_from=others)
+        """Fit on ``train`` once for each of ``recipes``, and return their logits ``(n_others, n_labels)``.
+
+        With ``apart``, ``others`` are tickets of those terms, which nothing is ever fitted on.
+        """
+        taught = self._with_pool(train, apart_from=_NONE if apart is not None else others)
         of_train = truth[taught]
         present = np.unique(of_train[of_train >= 0])
         if len(present) <= 1:
@@ -164,7 +168,7 @@ class Fitter:
             logits[:, present] = 0.0
             return dict.fromkeys(recipes, logits)
         design = self.design(taught)
-        X = self._counts.features(design.fitted, others)
+        X = (apart or self._counts).features(design.fitted, others)
         numbers = np.where(of_train >= 0, np.searchsorted(present, of_train), -1)
         answers = {}
         for name, recipe in recipes.items():

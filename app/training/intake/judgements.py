@@ -155,6 +155,7 @@ def _with_texts(tickets: Tickets, new: Sequence[_Judged]) -> Tickets:
         titles=[*tickets.titles, *(ticket.title for ticket in new)],
         descriptions=[*tickets.descriptions, *(ticket.description for ticket in new)],
         groups=tickets.groups and [*tickets.groups, *(f"judged ticket {i}" for i in range(len(new)))],
+        domains=tickets.domains and [*tickets.domains, *("" for _ in new)],
         row_numbers=[*map(tickets.row_number, range(n_file)), *(NO_ROW for _ in new)],
         ids=None if ids is None else [*ids, *(ticket.ticket_id for ticket in new)],
     )

@@ -32,7 +32,8 @@ class Tickets:
     """Labelled tickets, column by column; ``labels`` has one list a head, blank where a ticket has no label of it.
 
     ``groups`` names what must not be torn apart by a split, such as tickets about one situation; ``None`` where the
-    file does not say. ``ids`` are the caller's own, as the file has them; ``None`` where no column was named for them.
+    file does not say. ``domains`` names where each is from, such as an office or a product, blank where nobody knows.
+    ``ids`` are the caller's own, as the file has them. Of both, ``None`` where no column was named for them.
     ``notes`` tell what intake changed or left out.
     """
 
@@ -45,6 +46,7 @@ class Tickets:
     row_numbers: Sequence[int] | None = None
     ids: list[str] | None = None
     feedback: FeedbackCounts | None = None
+    domains: list[str] | None = None
 
     def row_number(self, ticket: int) -> int:
         """Return the row of a ticket in its file, counted from 1 with the header, as a spreadsheet does.
@@ -73,6 +75,7 @@ class Intake:
     ``column_map``: our name to the file's, such as ``{"title": "Subject"}``; tickets have ids only where it names "id".
     ``label_map``: the file's label to ours.
     ``group``: the column whose values a split keeps together; ``None`` for ``GROUP_COLUMN``, if the file has it.
+    ``domain``: the column of where tickets are from, to measure what a model is worth elsewhere.
     ``skip_blank_labels``: leave out tickets without any label, which are an error otherwise.
     ``for_training=False``: tickets to evaluate on, or to add others to, where one label, or a rare one, is no mistake.
     """
@@ -81,6 +84,7 @@ class Intake:
     column_map: Mapping[str, str] = field(default_factory=dict)
     label_map: Mapping[str, str] = field(default_factory=dict)
     group: str | None = None
+    domain: str | None = None
     skip_blank_labels: bool = False
     for_training: bool = True
 
@@ -88,7 +92,9 @@ class Intake:
 def read_tickets(path: Path, intake: Intake = Intake()) -> Tickets:
     """Read a team's export; raise ``InputError`` for what cannot be used."""
     table = read_table(path)
-    columns = choose_columns(table, targets=intake.targets, column_map=intake.column_map, group=intake.group)
+    columns = choose_columns(
+        table, targets=intake.targets, column_map=intake.column_map, group=intake.group, domain=intake.domain
+    )
     rows = _Rows(table, columns, intake)
     labels, notes = {}, rows.notes()
     for head, values in rows.labels.items():
@@ -103,6 +109,7 @@ def read_tickets(path: Path, intake: Intake = Intake()) -> Tickets:
         notes=(),
         row_numbers=rows.row_numbers,
         ids=rows.ids,
+        domains=rows.domains,
     )
     for head, given in tickets.given_labels().items():
         if not given:
@@ -125,6 +132,7 @@ class _Rows:
         self.labels: dict[str, list[str]] = {head: [] for head in columns.labels}
         self.groups: list[str] | None = None if columns.group is None else []
         self.ids: list[str] | None = None if columns.ticket_id is None else []
+        self.domains: list[str] | None = None if columns.domain is None else []
         self.row_numbers = array("q")
         self._n_blank = 0
         self._blank_labels = BlankLabels(tuple(columns.labels.values()))
@@ -133,10 +141,11 @@ class _Rows:
         self._read(columns, intake)
 
     def _read(self, columns: Columns, intake: Intake) -> None:
-        others = [name for name in (columns.group, columns.ticket_id) if name is not None]
-        named = [*columns.texts.names, *columns.labels.values(), *others]
+        others = [(columns.group, self.groups), (columns.domain, self.domains), (columns.ticket_id, self.ids)]
+        beside = [(name, values) for name, values in others if name is not None and values is not None]
+        named = [*columns.texts.names, *columns.labels.values(), *(name for name, _ in beside)]
         n_texts, n_labels = len(columns.texts.names), len(columns.labels)
-        known_groups: dict[str, str] = {}
+        known: dict[str, str] = {}
         for row in self._table.rows([self._table.column(name) for name in named]):
             texts, labels = row.fields[:n_texts], row.fields[n_texts : n_texts + n_labels]
             if not any(map(str.strip, texts)):
@@ -150,11 +159,8 @@ class _Rows:
             self.descriptions.append(texts[-1] if columns.texts.description else "")
             for head, label in zip(columns.labels, labels, strict=True):
                 self.labels[head].append(self.names[head].ours(label))
-            if self.groups is not None:
-                group = row.fields[n_texts + n_labels]
-                self.groups.append(known_groups.setdefault(group, group))
-            if self.ids is not None:
-                self.ids.append(row.fields[-1])
+            for (_, values), value in zip(beside, row.fields[n_texts + n_labels :], strict=True):
+                values.append(value if values is self.ids else known.setdefault(value, value))
             self.row_numbers.append(row.number)
         if self._blank_labels.n_without and not intake.skip_blank_labels:
             raise InputError(self._blank_labels.complaint(self._table.path))

@@ -42,6 +42,7 @@ def with_unlabelled(tickets: Tickets, unlabelled: Unlabelled) -> Tickets:
         descriptions=[*tickets.descriptions, *unlabelled.descriptions],
         labels={head: [*of_head, *[""] * n_others] for head, of_head in tickets.labels.items()},
         groups=groups,
+        domains=None,
         row_numbers=[*map(tickets.row_number, range(n_tickets)), *[NO_ROW] * n_others],
         ids=None if tickets.ids is None else [*tickets.ids, *[""] * n_others],
     )

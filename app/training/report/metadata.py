@@ -67,9 +67,13 @@ def metadata_of(
 
 
 def beside_tickets(
-    unlabelled: Unlabelled | None, label_texts: LabelTexts | None, *, has_teacher: bool
+    unlabelled: Unlabelled | None,
+    label_texts: LabelTexts | None,
+    calibration: Tickets | None,
+    *,
+    has_teacher: bool,
 ) -> dict[str, object]:
-    """Return what it says of what was learned from beside labelled tickets."""
+    """Return what it says of what was used beside the labelled tickets that were learned from."""
     beside: dict[str, object] = {}
     if unlabelled is not None:
         beside["unlabelled"] = {"n_tickets": len(unlabelled), "sha256": unlabelled.sha256}
@@ -79,4 +83,6 @@ def beside_tickets(
         }
     if beside and has_teacher:
         beside["teacher"] = PACKAGE
+    if calibration is not None:
+        beside["calibration"] = {"n_tickets": len(calibration), "sha256": calibration.sha256}
     return beside

@@ -156,7 +156,8 @@ def _reproduction(metadata: Mapping[str, Any]) -> str:
     feedback = " --feedback" if "feedback" in metadata else ""
     # A model of described labels may have learned from no labelled ticket.
     data = " --data FILE" if any(metadata["label_distributions"].values()) else ""
-    beside = "".join(f" --{name} FILE" for name in ("unlabelled", "labels") if name in metadata)
+    options = {"unlabelled": "unlabelled", "labels": "labels", "calibration": "calibrate-on"}
+    beside = "".join(f" --{option} FILE" for name, option in options.items() if name in metadata)
     return (
         "## To reproduce\n\n"
         f"`python train.py{data}{feedback}{beside} --version {trained_as} --target-precision "

@@ -51,6 +51,7 @@ def promises_of(figures: Mapping[str, Any]) -> list[str]:
         f"{100 * suggest['coverage']:.0f} of 100 are shown to a person as a suggestion"
         + ("" if suggest["precision"] is None else f" ({100 * suggest['precision']:.0f} % of them right)")
         + f", and {100 * review['coverage']:.0f} are left to a person.",
+        *_elsewhere_sentences(figures),
         f"A stated confidence is off by {100 * error:.1f} percentage points on average.",
         *costs,
         *_teacher_sentences(figures["recipe"]),
@@ -102,6 +103,25 @@ def overlap_sentence(overlap: Mapping[str, int]) -> str:
         f"Of its {overlap['tickets_checked']:,} tickets, {texts + near:,} are in the training file too, {texts:,} with "
         f"the same text and {near:,} with nearly the same: the figures on it flatter."
     )
+
+
+def _elsewhere_sentences(figures: Mapping[str, Any]) -> list[str]:
+    """Return what models without a domain did there, and what it costs that the promise has to be kept there, too."""
+    domains = {domain: auto for domain, auto in figures.get("auto_elsewhere", {}).items() if auto["n_tickets"]}
+    if not domains:
+        return []
+    worst = min(domains, key=lambda domain: domains[domain]["precision"])
+    auto = domains[worst]
+    sentence = (
+        f"On tickets of domains that a model had learned nothing of ({len(domains)} were tried), the fewest were right "
+        f"in “{worst}”: {100 * auto['precision']:.1f} % of {auto['n_tickets']:,} that it would have acted on."
+    )
+    without = figures["thresholds"].get("coverage_without_elsewhere")
+    if without is None:
+        return [sentence]
+    covered = figures["decisions_out_of_fold"]["auto"]["coverage"]
+    kept = f"Keeping the promise there, too, leaves {100 * covered:.0f} of 100 tickets to act on"
+    return [f"{sentence} {kept} where it would be {100 * without:.0f} otherwise."]
 
 
 def _cost_sentence(costs: Mapping[str, float]) -> str:

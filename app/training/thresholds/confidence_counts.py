@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import numpy as np
@@ -113,12 +113,14 @@ class HeadCounts:
     """The counts of one head by label; labels that are ``left_to_review`` get no threshold, whatever their counts.
 
     See ``design_effect_of``; versions of before it was measured count as if every ticket were of its own group.
+    ``elsewhere`` are the counts of each domain by models that learned nothing of it.
     """
 
     out_of_fold: Counts
-    validation: Counts | None
-    left_to_review: tuple[str, ...]
+    validation: Counts | None = None
+    left_to_review: tuple[str, ...] = ()
     design_effect: float = 1.0
+    elsewhere: Mapping[str, Counts] = field(default_factory=dict)
 
 
 def counts_to_bytes(heads: Mapping[str, HeadCounts]) -> bytes:
@@ -132,6 +134,7 @@ def counts_to_bytes(heads: Mapping[str, HeadCounts]) -> bytes:
                 "design_effect": head.design_effect,
                 "out_of_fold": _to_document(head.out_of_fold),
                 "validation": None if head.validation is None else _to_document(head.validation),
+                "elsewhere": {domain: _to_document(counts) for domain, counts in head.elsewhere.items()},
             }
             for name, head in heads.items()
         },
@@ -150,6 +153,7 @@ def counts_from_bytes(content: bytes) -> dict[str, HeadCounts]:
             validation=None if head["validation"] is None else _from_document(head["validation"]),
             left_to_review=tuple(head["left_to_review"]),
             design_effect=float(head.get("design_effect", 1.0)),
+            elsewhere={domain: _from_document(counts) for domain, counts in head.get("elsewhere", {}).items()},
         )
         for name, head in document["heads"].items()
     }

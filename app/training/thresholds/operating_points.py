@@ -7,10 +7,11 @@ label is never answered without a person: "infeasible" is an answer, too.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from app.models.decisions import OperatingPoint
 from app.training.thresholds.confidence_counts import (
@@ -21,6 +22,7 @@ from app.training.thresholds.confidence_counts import (
     RIGHT,
     Answered,
     Counts,
+    HeadCounts,
     decided,
 )
 from app.training.thresholds.costs import HeadCosts
@@ -39,71 +41,83 @@ _NONE = OperatingPoint(auto=None, suggest=None)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Thresholds:
-    """The operating points of one head, the counts they were chosen by, and what ``metrics.json`` says of them."""
+    """The operating points of one head, and what ``metrics.json`` says of them."""
 
     points: Mapping[str, OperatingPoint]
-    counts: Counts
     figures: dict[str, Any]
 
 
 def choose(
-    answered: Answered,
-    labels: Sequence[str],
-    *,
-    target_precision: float,
-    costs: HeadCosts | None = None,
-    left_to_review: Sequence[str] = (),
-    design_effect: float = 1.0,
+    answered: Answered, counts: HeadCounts, *, target_precision: float, costs: HeadCosts | None = None
 ) -> Thresholds:
     """Choose on out-of-fold answers: at the lowest cost if there are ``costs``, for ``target_precision`` if not.
 
-    ``left_to_review`` are labels that get no threshold, because too little is known of them; ``design_effect`` says
-    for how many answers one counts.
+    ``counts`` are those of ``answered``, and of the answers elsewhere, on which costs are not measured.
     """
-    counts = answered.counts(labels)
     if costs is None:
-        points = points_for_precision(
-            counts, target_precision, left_to_review=left_to_review, design_effect=design_effect
-        )
-        figures: dict[str, Any] = {"thresholds": chosen_for(target_precision)}
+        points = points_for_precision(counts, target_precision)
+        figures: dict[str, Any] = {"thresholds": chosen_for(counts, target_precision)}
     else:
-        points = _cheapest_points(counts, answered, costs) | dict.fromkeys(left_to_review, _NONE)
+        points = _cheapest_points(counts.out_of_fold, answered, costs) | dict.fromkeys(counts.left_to_review, _NONE)
         figures = {
             "thresholds": {"chosen_by": "costs", "target_precision": None},
-            "costs_out_of_fold": _costs_of(answered, labels, points, costs),
+            "costs_out_of_fold": _costs_of(answered, list(counts.out_of_fold), points, costs),
         }
-    return Thresholds(points, counts, {**figures, **figures_of_points(points, counts)})
+    return Thresholds(points, {**figures, **figures_of_points(points, counts)})
 
 
-def chosen_for(target_precision: float) -> dict[str, Any]:
+def _cost_of_elsewhere(counts: HeadCounts, target_precision: float) -> dict[str, Any]:
+    """Return what acting alone would cover out of fold if no domain had to keep the promise, as plain JSON values."""
+    if not counts.elsewhere:
+        return {}
+    points = points_for_precision(replace(counts, elsewhere={}), target_precision)
+    by_decision = decided(counts.out_of_fold, points)
+    n_tickets = max(1, sum(n for n, _ in by_decision.values()))
+    return {"coverage_without_elsewhere": by_decision["auto"][0] / n_tickets}
+
+
+def chosen_for(counts: HeadCounts, target_precision: float) -> dict[str, Any]:
     """Return what is said of thresholds for a promised precision, as plain JSON values."""
-    return {"chosen_by": "precision", "target_precision": target_precision, "chance": PROMISE_CHANCE}
+    return {
+        "chosen_by": "precision",
+        "target_precision": target_precision,
+        "chance": PROMISE_CHANCE,
+        **_cost_of_elsewhere(counts, target_precision),
+    }
 
 
-def points_for_precision(
-    counts: Counts, target_precision: float, *, left_to_review: Sequence[str] = (), design_effect: float = 1.0
-) -> dict[str, OperatingPoint]:
+def points_for_precision(counts: HeadCounts, target_precision: float) -> dict[str, OperatingPoint]:
     """Return, for each label, the lowest confidences whose answers are right often enough.
 
     ``auto`` looks at answers that are not ambiguous, since no other is ever acted on; ``suggest`` at all of them. No
-    label has an ``auto`` when all of them together do not prove ``target_precision`` with ``PROMISE_CHANCE``.
+    label has an ``auto`` when all of them together do not prove ``target_precision`` with ``PROMISE_CHANCE``, or where
+    they do not keep it elsewhere.
     """
-    asked = {label: of_label for label, of_label in counts.items() if label not in left_to_review}
-    from_steps = [of_label.from_step[:, CLEAR:] for of_label in asked.values()]
-    auto = proven_thresholds(from_steps, target_precision, design_effect=design_effect)
+    asked = {label: of_label for label, of_label in counts.out_of_fold.items() if label not in counts.left_to_review}
+
+    def clear(of_domain: Counts) -> list[NDArray[np.int64]]:
+        return [of_domain[label].from_step[:, CLEAR:] for label in asked]
+
+    auto = proven_thresholds(
+        clear(counts.out_of_fold),
+        target_precision,
+        elsewhere=list(map(clear, counts.elsewhere.values())),
+        design_effect=counts.design_effect,
+    )
     return {
         label: OperatingPoint(
             auto=threshold, suggest=lowest_threshold(of_label.from_step[:, :CLEAR], _SUGGEST_PRECISION)
         )
         for (label, of_label), threshold in zip(asked.items(), auto, strict=True)
-    } | dict.fromkeys(left_to_review, _NONE)
+    } | dict.fromkeys(counts.left_to_review, _NONE)
 
 
-def figures_of_points(points: Mapping[str, OperatingPoint], counts: Counts) -> dict[str, Any]:
-    """Return the thresholds, and what they did out of fold, as plain JSON values.
+def figures_of_points(points: Mapping[str, OperatingPoint], of_head: HeadCounts) -> dict[str, Any]:
+    """Return the thresholds, and what they did out of fold and elsewhere, as plain JSON values.
 
     ``coverage`` is a share of all tickets, whatever their label; ``precision`` is ``None`` where nothing is answered.
     """
+    counts = of_head.out_of_fold
     n_tickets = max(1, sum(int(of_label.at_least(0.0)[ALL]) for of_label in counts.values()))
     out_of_fold = {}
     for label, of_label in counts.items():
@@ -120,7 +134,17 @@ def figures_of_points(points: Mapping[str, OperatingPoint], counts: Counts) -> d
         "decisions_out_of_fold": {
             decision: _share(n, n_right, n_tickets) for decision, (n, n_right) in decided(counts, points).items()
         },
+        **({"auto_elsewhere": _auto_elsewhere(points, of_head)} if of_head.elsewhere else {}),
     }
+
+
+def _auto_elsewhere(points: Mapping[str, OperatingPoint], counts: HeadCounts) -> dict[str, Any]:
+    """Return what the thresholds did in each domain, the tickets there, and what acting alone covers of them."""
+    domains = {}
+    for domain, of_domain in counts.elsewhere.items():
+        by_decision = decided(of_domain, points)
+        domains[domain] = _share(*by_decision["auto"], max(1, sum(n for n, _ in by_decision.values())))
+    return domains
 
 
 def _share(n: int, n_right: int, n_tickets: int) -> dict[str, Any]:

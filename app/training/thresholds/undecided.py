@@ -35,13 +35,14 @@ def undecided(
 def _undecided_head(labels: Sequence[str], answers: NDArray[np.float64], target_precision: float) -> HeadDecisions:
     points = {label: OperatingPoint(auto=None, suggest=_SUGGEST) for label in labels}
     nothing = np.zeros((0, len(labels)))
-    counts = Answered.of(nothing, np.zeros(0, np.int64), ambiguity_margin=AMBIGUITY_MARGIN).counts(labels)
+    answered = Answered.of(nothing, np.zeros(0, np.int64), ambiguity_margin=AMBIGUITY_MARGIN)
+    counts = HeadCounts(answered.counts(labels))
     figures: dict[str, Any] = {"thresholds": {"chosen_by": "precision", "target_precision": target_precision}}
     return HeadDecisions(
         temperature=1.0,
-        thresholds=Thresholds(points, counts, {**figures, **figures_of_points(points, counts)}),
+        thresholds=Thresholds(points, {**figures, **figures_of_points(points, counts)}),
         policy=DecisionPolicy(points, AMBIGUITY_MARGIN, MIN_KNOWN_SHARE),
-        counts=HeadCounts(counts, None, ()),
+        counts=counts,
         before={},
         after={},
         unseen=answers,

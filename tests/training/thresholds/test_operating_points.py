@@ -1,15 +1,25 @@
 """Thresholds keep a promised precision, or cost least, or are said to be infeasible."""
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.models.decisions import DecisionPolicy, OperatingPoint
-from app.training.thresholds.confidence_counts import Answered, HeadCounts, counts_from_bytes, counts_to_bytes, decided
+from app.training.thresholds.confidence_counts import (
+    Answered,
+    Counts,
+    HeadCounts,
+    counts_from_bytes,
+    counts_to_bytes,
+    decided,
+)
 from app.training.thresholds.costs import HeadCosts
 from app.training.thresholds.design_effect import design_effect_of
-from app.training.thresholds.operating_points import choose, points_for_precision
+from app.training.thresholds.operating_points import Thresholds, choose, figures_of_points, points_for_precision
 from app.training.thresholds.proof import lowest_threshold
 
 LABELS = ("a", "b", "c")
@@ -26,6 +36,14 @@ def answers(seed: int, n: int = 400, n_labels: int = 3) -> tuple[np.ndarray, np.
 
 def answered(probabilities: np.ndarray, truth: np.ndarray) -> Answered:
     return Answered.of(probabilities, truth, ambiguity_margin=MARGIN)
+
+
+def head_counts(given: Answered) -> HeadCounts:
+    return HeadCounts(given.counts(LABELS))
+
+
+def chosen_by(given: Answered, *, target_precision: float, costs: HeadCosts | None = None) -> Thresholds:
+    return choose(given, head_counts(given), target_precision=target_precision, costs=costs)
 
 
 def decided_by_policy(
@@ -55,7 +73,7 @@ def one_label(confidences: list[float], right: list[bool]) -> np.ndarray:
 def test_no_label_acts_on_fewer_answers_than_can_show_anything(seed: int, target: float) -> None:
     probabilities, truth = answers(seed)
 
-    points = points_for_precision(answered(probabilities, truth).counts(LABELS), target)
+    points = points_for_precision(head_counts(answered(probabilities, truth)), target)
 
     for i, label in enumerate(LABELS):
         mine = probabilities.argmax(axis=1) == i
@@ -71,7 +89,7 @@ def test_the_promise_is_kept_by_other_tickets_as_often_as_is_said(n_labels: int,
     others = answered(*answers(99, 20_000, n_labels)).counts(labels)
     kept = []
     for seed in range(40):
-        points = points_for_precision(answered(*answers(seed, n, n_labels)).counts(labels), 0.9)
+        points = points_for_precision(HeadCounts(answered(*answers(seed, n, n_labels)).counts(labels)), 0.9)
         n_auto, n_right = decided(others, points)["auto"]
         kept.append(n_right >= 0.9 * n_auto)
 
@@ -82,7 +100,7 @@ def test_the_promise_is_kept_by_other_tickets_as_often_as_is_said(n_labels: int,
 def test_few_answers_prove_nothing_however_right_they_are() -> None:
     def auto(n: int) -> float | None:
         probabilities, truth = np.tile([0.9, 0.05, 0.05], (n, 1)), np.zeros(n, dtype=np.int64)
-        return points_for_precision(answered(probabilities, truth).counts(LABELS), 0.95)["a"].auto
+        return points_for_precision(head_counts(answered(probabilities, truth)), 0.95)["a"].auto
 
     assert auto(103) is None
     assert auto(104) == 0.9, "0.95 to the power of 104 is the first below 1 - 0.995"
@@ -92,7 +110,7 @@ def test_answers_to_tickets_of_one_group_prove_less_than_as_many_of_their_own() 
     counts = answered(*answers(3, 4_000)).counts(LABELS)
 
     def n_auto(design_effect: float) -> int:
-        points = points_for_precision(counts, 0.9, design_effect=design_effect)
+        points = points_for_precision(HeadCounts(counts, design_effect=design_effect), 0.9)
         return decided(counts, points)["auto"][0]
 
     assert n_auto(1.0) > n_auto(4.0)
@@ -107,7 +125,7 @@ def test_the_promise_is_kept_by_other_groups_of_tickets_as_often_as_is_said() ->
         found = answered(probabilities, truth)
         is_right = found.predicted[found.is_clear] == truth[found.is_clear]
         effect = design_effect_of(is_right, np.repeat(np.arange(800), 5)[found.is_clear])
-        points = points_for_precision(found.counts(LABELS), 0.9, design_effect=effect)
+        points = points_for_precision(HeadCounts(found.counts(LABELS), design_effect=effect), 0.9)
         n_auto, n_right = decided(others, points)["auto"]
         kept.append(n_right >= 0.9 * n_auto)
 
@@ -128,13 +146,62 @@ def test_the_design_effect_of_equal_groups_that_are_right_together_is_their_size
     assert design_effect_of(np.zeros(0, dtype=np.bool_), np.arange(0)) == 1
 
 
+def domain(seed: int, n: int, *, share_wrong: float = 0.0) -> Counts:
+    """Counts of a domain where some tickets more than their probabilities say have another label."""
+    probabilities, truth = answers(seed, n)
+    is_wrong = np.random.default_rng(seed).random(n) < share_wrong
+    return answered(probabilities, np.where(is_wrong, (truth + 1) % 3, truth)).counts(LABELS)
+
+
+def test_the_worst_domain_sets_the_thresholds() -> None:
+    home = head_counts(answered(*answers(1, 8_000)))
+    alike = {str(seed): domain(seed, 1_000) for seed in range(2, 5)}
+
+    def n_auto(elsewhere: dict[str, Counts]) -> int:
+        points = points_for_precision(replace(home, elsewhere=elsewhere), 0.85)
+        return decided(home.out_of_fold, points)["auto"][0]
+
+    without, with_alike = n_auto({}), n_auto(alike)
+    with_worse = n_auto(alike | {"worse": domain(5, 1_000, share_wrong=0.06)})
+    with_hopeless = n_auto(alike | {"hopeless": domain(5, 1_000, share_wrong=0.5)})
+
+    assert without >= with_alike > with_worse > with_hopeless == 0
+
+
+def test_what_a_domain_of_few_tickets_shows_counts_for_little() -> None:
+    home = head_counts(answered(*answers(1, 8_000)))
+
+    def n_auto(n_tickets: int) -> int:
+        elsewhere = {"alike": domain(2, 2_000), "worse": domain(5, n_tickets, share_wrong=0.06)}
+        return decided(home.out_of_fold, points_for_precision(replace(home, elsewhere=elsewhere), 0.85))["auto"][0]
+
+    assert n_auto(40) > n_auto(2_000)
+
+
+def test_what_the_promise_costs_elsewhere_is_said() -> None:
+    given = answered(*answers(1, 8_000))
+    counts = replace(head_counts(given), elsewhere={"worse": domain(5, 1_000, share_wrong=0.06)})
+
+    figures = choose(given, counts, target_precision=0.85).figures
+
+    covered = figures["decisions_out_of_fold"]["auto"]["coverage"]
+    assert covered < figures["thresholds"]["coverage_without_elsewhere"] < 1
+    worse = figures["auto_elsewhere"]["worse"]
+    assert worse["precision"] >= 0.83
+    assert worse["n_tickets"] == pytest.approx(1_000 * worse["coverage"])
+    assert "auto_elsewhere" not in figures_of_points(figures_points(figures), head_counts(given))
+
+
+def figures_points(figures: dict[str, Any]) -> dict[str, OperatingPoint]:
+    return {label: OperatingPoint(**point) for label, point in figures["operating_points"].items()}
+
+
 def test_a_label_of_few_answers_is_measured_by_those_of_all_labels_too() -> None:
     sure, unsure = [0.9, 0.05, 0.05], [0.05, 0.9, 0.05]
     probabilities = np.array([sure] * 2_000 + [unsure] * 24)
 
-    points = points_for_precision(
-        answered(probabilities, np.array([0] * 2_000 + [1] * 22 + [0] * 2)).counts(LABELS), 0.95
-    )
+    given = answered(probabilities, np.array([0] * 2_000 + [1] * 22 + [0] * 2))
+    points = points_for_precision(head_counts(given), 0.95)
 
     assert points["b"].auto == 0.9, "22 of 24 alone are too few"
 
@@ -169,7 +236,7 @@ def test_answers_that_are_never_right_enough_are_infeasible_and_reported_so() ->
     probabilities = np.tile([0.6, 0.3, 0.1], (100, 1))
     truth = np.arange(100) % 2
 
-    chosen = choose(answered(probabilities, truth), LABELS, target_precision=0.95)
+    chosen = chosen_by(answered(probabilities, truth), target_precision=0.95)
 
     assert chosen.points["a"] == OperatingPoint(auto=None, suggest=0.6)
     assert chosen.figures["operating_points_out_of_fold"]["a"] == {
@@ -184,7 +251,7 @@ def test_ambiguous_answers_are_not_counted_for_acting_alone() -> None:
     probabilities = np.array(clear + ambiguous)
     truth = np.array([0] * 110 + [1] * 110)
 
-    points = points_for_precision(answered(probabilities, truth).counts(LABELS), 0.95)
+    points = points_for_precision(head_counts(answered(probabilities, truth)), 0.95)
 
     assert points["a"].auto == 0.8
 
@@ -194,9 +261,9 @@ def test_labels_that_too_little_is_known_of_get_no_threshold_by_either_way() -> 
     cheap = HeadCosts(answer=np.ones((3, 3)) - np.eye(3), review=np.full(3, 2.0))
 
     for costs in (None, cheap):
-        chosen = choose(
-            answered(probabilities, truth), LABELS, target_precision=0.6, costs=costs, left_to_review=("b",)
-        )
+        given = answered(probabilities, truth)
+        counts = HeadCounts(given.counts(LABELS), left_to_review=("b",))
+        chosen = choose(given, counts, target_precision=0.6, costs=costs)
         assert chosen.points["b"] == OperatingPoint(None, None)
         assert chosen.points["a"].auto is not None
 
@@ -210,7 +277,7 @@ def test_no_other_threshold_would_have_cost_less(seed: int, worst: float) -> Non
     costs = HeadCosts(answer, review=np.ones(3))
     given = answered(probabilities, truth)
 
-    chosen = choose(given, LABELS, target_precision=0.95, costs=costs)
+    chosen = chosen_by(given, target_precision=0.95, costs=costs)
 
     for i, label in enumerate(LABELS):
         mine = given.is_clear & (given.predicted == i)
@@ -232,7 +299,7 @@ def test_the_dearer_a_missed_label_the_later_others_are_answered_alone() -> None
         answer = 5 * (np.ones((3, 3)) - np.eye(3))
         answer[0, 1:] = cost_of_missing_a
         costs = HeadCosts(answer, review=np.ones(3))
-        auto = choose(answered(probabilities, truth), LABELS, target_precision=0.95, costs=costs).points["b"].auto
+        auto = chosen_by(answered(probabilities, truth), target_precision=0.95, costs=costs).points["b"].auto
         return 1.0 if auto is None else auto
 
     assert threshold(5) < threshold(20) < threshold(60)
@@ -242,7 +309,7 @@ def test_answering_that_always_costs_more_than_a_person_is_infeasible() -> None:
     probabilities, truth = answers(5)
     costs = HeadCosts(answer=np.full((3, 3), 2.0), review=np.ones(3))
 
-    chosen = choose(answered(probabilities, truth), LABELS, target_precision=0.95, costs=costs)
+    chosen = chosen_by(answered(probabilities, truth), target_precision=0.95, costs=costs)
 
     assert {point.auto for point in chosen.points.values()} == {None}
     assert chosen.figures["costs_out_of_fold"] == {
@@ -255,13 +322,23 @@ def test_answering_that_always_costs_more_than_a_person_is_infeasible() -> None:
 def test_stored_counts_come_back_as_they_were() -> None:
     counts = answered(*answers(2)).counts(LABELS)
 
-    content = counts_to_bytes({"priority": HeadCounts(counts, None, ("b",), 1.5)})
+    content = counts_to_bytes({"priority": HeadCounts(counts, None, ("b",), 1.5, {"north": counts})})
     read = counts_from_bytes(content)["priority"]
 
     assert read.left_to_review == ("b",)
     assert read.validation is None
+    assert read.design_effect == 1.5
     for label in LABELS:
         np.testing.assert_array_equal(read.out_of_fold[label].counts, counts[label].counts)
+        np.testing.assert_array_equal(read.elsewhere["north"][label].counts, counts[label].counts)
+
+
+def test_counts_that_were_stored_before_domains_were_are_read() -> None:
+    old = b'{"format": 1, "heads": {"team": {"left_to_review": [], "out_of_fold": {}, "validation": null}}}'
+
+    read = counts_from_bytes(old)["team"]
+
+    assert (read.design_effect, read.elsewhere) == (1.0, {})
 
 
 def test_counts_of_another_format_are_refused() -> None:
