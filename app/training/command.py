@@ -58,7 +58,6 @@ def run(
     given_labels = tickets.given_labels()
     costs = {} if arguments.costs is None else read_costs(arguments.costs).of_heads(given_labels)
     eval_tickets = None if arguments.eval_data is None else _eval_tickets(arguments, tickets, label_texts)
-    # A team's own tickets are of fewer kinds, and known words alone tell them from other texts.
     options = TrainingOptions(
         version=str(arguments.version),
         trained_at=trained_at,
@@ -67,6 +66,7 @@ def run(
         evaluate=settings.enable_eval,
         aims=Aims(target_precision=arguments.target_precision, costs=costs),
         word_vectors=WordVectors.load(),
+        # A team's own tickets are of fewer kinds, and known words alone tell them from other texts.
         no_tickets=read_no_tickets() if _are_generated(arguments, label_texts, judged) else None,
         calibration=_calibration(arguments, tickets, label_texts, judged),
         encoder=encoder,

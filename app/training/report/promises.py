@@ -23,9 +23,7 @@ def chosen_by(thresholds: Mapping[str, Any]) -> str:
     if thresholds["chosen_by"] == "precision":
         precision, chance = thresholds["target_precision"], thresholds.get("chance")
         # Thresholds of before were chosen by what was measured, which proves nothing about the next tickets.
-        proven = (
-            "" if chance is None else f", proven with a chance of {chance:.0%} if tickets are independent of each other"
-        )
+        proven = "" if chance is None else f", which other tickets like these keep with a chance of {chance:.0%}"
         return f"chosen for a precision of {precision:.2f}{proven}"
     return "chosen at the lowest cost" if thresholds["chosen_by"] == "costs" else "set by hand"
 
