@@ -1,13 +1,16 @@
 """The quality benchmark counts as it says."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from app.training.intake.labelled_tickets import Tickets
 from app.training.thresholds.calibration import expected_calibration_error
 from benchmarks import quality
+from benchmarks.other_classifiers import answers_of_others
 from benchmarks.quality_figures import (
     Answers,
     Figure,
@@ -67,3 +70,32 @@ def test_a_directory_without_the_files_ends_with_exit_code_2(
     assert code == 2
     assert "it-tickets-train.csv does not exist" in capsys.readouterr().err
     assert not (tmp_path / "kept").exists()
+
+
+def test_what_others_make_of_the_same_tickets_stands_beside_accuracy() -> None:
+    answers, _ = some_answers()
+    beside = replace(answers, by_others={"perfect": answers.truth, "always the first": np.zeros(500, np.int64)})
+
+    figure = accuracy(beside)
+
+    assert figure.value == accuracy(answers).value
+    assert figure.by_others == {"perfect": 1.0, "always the first": np.mean(answers.truth == 0)}
+    assert Answers.joined([beside, beside]).by_others["perfect"].tolist() == [*answers.truth, *answers.truth]
+
+
+@pytest.mark.parametrize("name", ["scikit-learn", "fastText"])
+def test_others_learn_from_the_tickets_with_a_label_and_answer_all_of_the_others(name: str) -> None:
+    train, test = (
+        tickets_of(["printer jam", "invoice wrong", "no label"] * 20, ["IT", "Billing", ""] * 20),
+        tickets_of(["a jam in the printer", "this invoice is wrong", "printer"], [""] * 3),
+    )
+
+    answered = answers_of_others(train, test, "department")
+
+    if name not in answered:
+        pytest.skip("fasttext-numpy2-wheel is not installed")
+    assert answered[name] == ["IT", "Billing", "IT"]
+
+
+def tickets_of(texts: list[str], labels: list[str]) -> Tickets:
+    return Tickets([""] * len(texts), texts, {"department": labels}, None, "", ())
