@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,7 @@ from app.training.thresholds.undecided import undecided
 from benchmarks.measuring import ROOT
 from benchmarks.quality import answers, some_tickets
 from benchmarks.results import Origin, add_keep_option
+from benchmarks.tables import first_day_table
 
 _HEAD = "department"
 _INTAKE = Intake(targets=(_HEAD,), for_training=False)
@@ -170,19 +171,6 @@ def _measured(model: TicketClassifier, test: Tickets) -> Measures:
     counts: NDArray[np.int64] = confusion(found.truth, found.predicted, len(found.labels))
     scores = scores_of_counts(counts[np.newaxis])
     return {"accuracy": float(scores.accuracy[0]), "macro_f1": float(scores.macro_f1[0])}
-
-
-def first_day_table(measured: Mapping[str, Any]) -> str:
-    """Return the accuracies as Markdown, a row for each set and order."""
-    lines = [
-        f"| set | judged | {' | '.join(f'{n} judgements' for n in _JUDGEMENTS)} |",
-        "|---|---|" + "---|" * len(_JUDGEMENTS),
-    ]
-    for name, curves in measured["sets"].items():
-        for order, points in curves.items():
-            accuracies = " | ".join(f"{point['accuracy']:.3f}" for point in points)
-            lines.append(f"| {name} | {order} | {accuracies} |")
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":

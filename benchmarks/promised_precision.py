@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ from app.training.splitting.overlap import Partition, nothing_held_out
 from app.training.splitting.splits import Indices, Split
 from app.training.thresholds.decide import Aims, decide
 from benchmarks.results import Origin, add_keep_option
-from benchmarks.tables import table
+from benchmarks.tables import promised_precision_table
 
 _SETS = ("cfpb5", "banking77", "it-tickets", "clinc150", "generated")
 _TARGETS = (0.95, 0.9)
@@ -150,26 +150,6 @@ def _measured(directory: Path, name: str, n_splits: int) -> dict[str, list[Count
         return {name: fitted.of_random_splits(n_splits), f"{name}, by sector": fitted.of_sectors()}
     tickets = read_tickets(directory / f"{name}-train.csv", Intake(targets=("department",), for_training=False))
     return {name: _Fitted.of(tickets, None).of_random_splits(n_splits)}
-
-
-def promised_precision_table(measured: Mapping[str, Any]) -> str:
-    """Return a row for each set, head and target as Markdown."""
-    rows = []
-    for name, found in measured["sets"].items():
-        for head, target in sorted({(one["head"], one["target"]) for one in found}, key=lambda key: (key[0], -key[1])):
-            mine = [one for one in found if (one["head"], one["target"]) == (head, target)]
-            acted = [one["precision"] for one in mine if one["precision"] is not None]
-            rows.append(
-                (
-                    f"{name}, {head}",
-                    f"{target:g}",
-                    f"{sum(one['kept'] for one in mine)} of {len(mine)}",
-                    f"{np.mean(acted):.3f}" if acted else "",
-                    f"{min(acted):.3f}" if acted else "",
-                    f"{np.mean([one['coverage'] for one in mine]):.3f}",
-                )
-            )
-    return table(("set", "promised", "splits that kept it", "right, mean", "right, worst", "coverage"), rows)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

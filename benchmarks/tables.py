@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
 from benchmarks.measuring import Figure
@@ -240,3 +241,34 @@ def _points(gain: Mapping[str, Any] | None) -> str:
         return ""
     low, high = gain["interval"]
     return f"{100 * gain['mean']:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})"
+
+
+def promised_precision_table(measured: Mapping[str, Any]) -> str:
+    """Return a row for each set, head and target as Markdown."""
+    rows = []
+    for name, found in measured["sets"].items():
+        for head, target in sorted({(one["head"], one["target"]) for one in found}, key=lambda key: (key[0], -key[1])):
+            mine = [one for one in found if (one["head"], one["target"]) == (head, target)]
+            acted = [one["precision"] for one in mine if one["precision"] is not None]
+            rows.append(
+                (
+                    f"{name}, {head}",
+                    f"{target:g}",
+                    f"{sum(one['kept'] for one in mine)} of {len(mine)}",
+                    f"{fmean(acted):.3f}" if acted else "",
+                    f"{min(acted):.3f}" if acted else "",
+                    f"{fmean(one['coverage'] for one in mine):.3f}",
+                )
+            )
+    return table(("set", "promised", "splits that kept it", "right, mean", "right, worst", "coverage"), rows)
+
+
+def first_day_table(measured: Mapping[str, Any]) -> str:
+    """Return the accuracies, a row for each set and order of judging."""
+    rows = [
+        (name, order, *(_shown(point["accuracy"]) for point in points))
+        for name, curves in measured["sets"].items()
+        for order, points in curves.items()
+    ]
+    points = next(points for curves in measured["sets"].values() for points in curves.values())
+    return table(("set", "judged", *(f"{point['judgements']} judgements" for point in points)), rows)

@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 from app.models.likeness import TrainingLikeness
 from app.training.fitting.fitter import UNSEEN_LABEL_LOGIT, Familiarity
 
-# Which share of the training's tickets may be refused: less lets many more requests outside of all labels pass, and
-# most of these tickets would not be acted on anyway. Where there are two tests, each has half of it.
-_REFUSED = 0.1
+# Which share of the training's tickets may be refused: so many that of requests outside of all labels at most one in
+# twenty is acted on, and most of these tickets would not be acted on anyway. Where a second test says whether a text is
+# a ticket at all, each of the two needs to refuse less.
+_REFUSED = 0.14
+_REFUSED_BY_EACH = 0.05
 # Standard deviations of the evidence count three times those of either share.
 _EVIDENCE_WEIGHT = 3.0
 
@@ -54,7 +56,7 @@ def choose_likeness(familiarity: Familiarity, evidence: Floats, *, n_tickets: in
     ]
     share, least_ticket = _REFUSED, None
     if familiarity.ticket is not None and familiarity.title is not None:
-        share /= 2
+        share = _REFUSED_BY_EACH
         titles = familiarity.title[~np.isnan(familiarity.title)]
         least_ticket = _quantile(np.concatenate([familiarity.ticket, titles]), share)
     return TrainingLikeness(n_tickets, **numbers, least=_quantile(np.array(scores), share), least_ticket=least_ticket)

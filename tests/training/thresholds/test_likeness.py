@@ -32,9 +32,11 @@ def test_what_lies_further_out_is_refused() -> None:
     assert one(0.9, 0.5, 8.0, -1.0), "terms of texts that are no tickets"
 
 
-def test_without_other_texts_nothing_is_taken_for_one() -> None:
+def test_without_other_texts_nothing_is_taken_for_one_and_a_seventh_is_refused() -> None:
     known = Familiarity(KNOWN.known_words, KNOWN.known_pairs, None, None)
-    assert choose_likeness(known, EVIDENCE, n_tickets=1200).least_ticket is None
+    likeness = choose_likeness(known, EVIDENCE, n_tickets=1200)
+    assert likeness.least_ticket is None
+    assert 0.13 < are_unlike(likeness, known, EVIDENCE).mean() <= 0.14
 
 
 def test_what_is_the_same_for_all_tickets_counts_for_nothing() -> None:
