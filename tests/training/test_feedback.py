@@ -74,6 +74,25 @@ def test_added_to_a_file_they_correct_it_and_teach_a_new_label(
     assert travel.label == "Travel"
 
 
+def test_beside_descriptions_of_labels_they_are_what_the_model_learns_from(
+    store: JudgedStore, records: list[dict[str, str]], tmp_path: Path, run_train: RunTrain
+) -> None:
+    labels_toml = tmp_path / "labels.toml"
+    departments = sorted({record["department"] for record in records})
+    labels_toml.write_text("".join(f'[department."{name}"]\n' for name in [*departments, "Travel"]), encoding="utf-8")
+    judge_all(store, [{**records[0], "title": "Wanderhof", "description": "wanderhof quillberg"}], department="Travel")
+
+    done = run_train("--labels", labels_toml, "--feedback", store.url)
+
+    assert done.returncode == 0, done.stderr
+    directory = tmp_path / "models" / "v1.0.0"
+    metadata = json.loads((directory / "model_metadata.json").read_text())
+    assert metadata["feedback"] == {"n_tickets": 1, "n_in_data": 0}
+    answer = TicketClassifier.load(directory).predict("", "quillberg").heads["department"]
+    assert answer.label == "Travel"
+    assert answer.decision != "auto", "nothing was measured yet"
+
+
 def test_the_store_of_the_settings_is_read_when_no_other_is_named(
     records: list[dict[str, str]], tmp_path: Path
 ) -> None:
