@@ -23,7 +23,12 @@ _PUBLISHED = (
     ("clinc150", 0.972, "classifier on two sentence encoders (Casanueva et al. 2020)"),
     ("cfpb5", 0.777, "the best of several large language models, without training"),
 )
-_QUESTIONS = {"class_balance": "class balance", "inverse_regularisation": "C", "naive_bayes": "naive Bayes scales"}
+_QUESTIONS = {
+    "class_balance": "class balance",
+    "inverse_regularisation": "C",
+    "vector_strength": "strength of word vectors",
+    "naive_bayes": "naive Bayes scales",
+}
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

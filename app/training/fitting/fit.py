@@ -73,6 +73,7 @@ def fit_head(
     scales = None
     if recipe.naive_bayes > 0:
         scales = naive_bayes_scales(X, targets, n_labels, weights, smoothing=recipe.naive_bayes)
+    vectors = None if vectors is None else vectors.scaled(recipe.vector_strength)
     fitted = fit_softmax(
         X,
         targets,

@@ -80,6 +80,10 @@ class Fitter:
         self._designs: OrderedDict[bytes, Design] = OrderedDict()
 
     @property
+    def recipe(self) -> FeatureRecipe:
+        return self._recipe
+
+    @property
     def enough_senders(self) -> dict[str, int]:
         """Return the words that a served vocabulary has anyway, and how many senders must have each to be known.
 

@@ -17,12 +17,15 @@ class HeadRecipe:
     ``naive_bayes``: the additive smoothing of the naive Bayes ratios that scale the features; 0 for no scaling.
     ``teacher_share``: of the tickets without a label, the share that is fitted to what the teacher says of them, those
     first of which it is surest; 0 for none.
+    ``vector_strength``: how long word vectors are beside the features, in multiples of ``FeatureRecipe.word_vectors``:
+    the longer, the less their weights are penalised. Says nothing where there are none.
     """
 
     inverse_regularisation: float = 10.0
     class_balance: float = 0.0
     naive_bayes: float = 0.0
     teacher_share: float = 0.0
+    vector_strength: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

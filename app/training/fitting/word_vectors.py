@@ -67,6 +67,10 @@ class VectorBlock:
     columns: slice
     projection: NDArray[np.float32]
 
+    def scaled(self, strength: float) -> VectorBlock:
+        """Return the block whose vectors are ``strength`` times as long."""
+        return VectorBlock(self.columns, self.projection * np.float32(strength))
+
     def of_tickets(self, X: csr_matrix) -> NDArray[np.float32]:
         """Return ``(n_tickets, n_dimensions)``."""
         vectors: NDArray[np.float32] = X[:, self.columns].astype(np.float32) @ self.projection

@@ -96,6 +96,20 @@ def test_word_vectors_move_a_word_that_no_ticket_has_to_the_label_of_words_like_
     assert network[0] > network[1]
 
 
+def test_the_stronger_word_vectors_are_the_surer_is_a_word_that_no_ticket_has() -> None:
+    table = WordVectors.load()
+    fitted = COUNTS.fit(FeatureSpec((BlockSpec("word"),)), ALL, extra_words=table.words)
+    features = COUNTS.features(fitted, ALL)
+    block = vector_block(table, fitted, features, scale=1.0)
+    reimbursement = np.searchsorted(fitted.blocks[0].terms, "reimbursement")
+
+    def margin(strength: float) -> float:
+        linear = fit_head(features, TWO, 2, HeadRecipe(vector_strength=strength), vectors=block)
+        return float(linear.coefficients[reimbursement, 1] - linear.coefficients[reimbursement, 0])
+
+    assert margin(0.5) < margin(1.0) < margin(2.0)
+
+
 def test_served_weights_are_the_coefficients_times_idf_in_single_precision() -> None:
     fitted = head(("a", "b"), fit_head(X, TWO, 2, HeadRecipe()).as_served(FITTED.idf))
 

@@ -60,6 +60,10 @@ def test_balanced_labels_are_not_asked_for_weights(easy: Selection) -> None:
     assert "class_balance" not in {trial.question for trial in easy.trials}
 
 
+def test_how_strong_word_vectors_are_is_not_asked_where_there_are_none(easy: Selection) -> None:
+    assert "vector_strength" not in {trial.question for trial in easy.trials}
+
+
 def test_characters_are_taken_where_words_never_repeat() -> None:
     rng = np.random.default_rng(2)
     labels = [str(label) for label in rng.choice(["a", "b", "c"], 150)]
@@ -83,6 +87,24 @@ def test_words_of_the_title_are_taken_where_only_they_decide() -> None:
     chosen = select(labels, descriptions, labels, has_titles=True)
 
     assert TITLE in chosen.features.features.blocks
+
+
+def test_strong_word_vectors_are_taken_where_what_decides_hardly_repeats_but_means_the_same() -> None:
+    kinds = (
+        "cat dog horse cow sheep goat pig rabbit lion tiger bear wolf fox deer monkey elephant mouse rat",
+        "bread cheese butter milk rice soup cake pie meat beef pork chicken fish egg sugar salt apple potato",
+        "hammer saw drill knife axe shovel rake screw nail wrench ladder rope chain brush bucket lock pipe hook",
+    )
+    words = [kind.split() for kind in kinds]
+    rng = np.random.default_rng(0)
+    meaningless = ["".join(rng.choice(list("xqzwkj"), 5)) for _ in range(30)]
+    numbers = rng.choice(len(kinds), 90)
+    texts = [" ".join([rng.choice(words[number]), *rng.choice(meaningless, 3)]) for number in numbers]
+
+    chosen = select(texts, [""] * 90, [str(number) for number in numbers], vectors=WordVectors.load())
+
+    assert chosen.features.word_vectors > 0
+    assert chosen.heads["head"].vector_strength > 1
 
 
 def test_the_same_seed_gives_the_same_choice_and_scores() -> None:
