@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Situation", "SituationError", "Ticket", "generate", "load_situations"]
 
-DEFAULT_ROWS = 6000
+DEFAULT_ROWS = 10_000
 DEFAULT_SEED = 42
 COLUMNS = ("title", "description", "priority", "department", "situation")
 COMPOSITION_FILE = SITUATIONS_DIRECTORY / "_composition.toml"
