@@ -110,8 +110,22 @@ class _Fitted:
             is_counted = (
                 np.random.default_rng((_SEED, number)).random(self.parts.grouping.ids.max() + 1) < _SHARE_COUNTED
             )[self.parts.grouping.ids]
-            found += self.counted(f"random {number}", np.flatnonzero(~is_counted), self._mine(is_counted), ())
+            elsewhere = [self._without(one, is_counted) for one in self.elsewhere]
+            found += self.counted(f"random {number}", np.flatnonzero(~is_counted), self._mine(is_counted), elsewhere)
         return found
+
+    def _without(self, one: Elsewhere, is_counted: NDArray[np.bool_]) -> Elsewhere:
+        """Return the answers of a domain to the tickets that are not counted; those kept for calibration never are."""
+        inside = np.array(self.tickets.domains, dtype=object) == one.domain
+        if not inside.any():
+            return one
+        kept = np.flatnonzero(~is_counted[inside])
+        return Elsewhere(
+            one.domain,
+            {head: truth[kept] for head, truth in one.truth.items()},
+            {head: logits[kept] for head, logits in one.logits.items()},
+            _some(one.familiar, kept),
+        )
 
     def of_sectors(self) -> list[Counted]:
         domains, found = np.array(self.tickets.domains, dtype=object), []

@@ -7,17 +7,18 @@ lowest demand whose measured answers prove the promise, by the lower bound of Cl
 thresholds are chosen by. Answers to tickets of one group are right or wrong together, so they count for fewer: for
 their number over the design effect (Korn & Graubard 1998).
 
-Where there are answers to tickets from elsewhere, the worst domain has to keep the promise, too. What a domain of few
-tickets shows is drawn to what all domains show together.
+Where there are answers to tickets from elsewhere, domains that no model learned from, one domain more has to keep the
+promise with the stated chance, too: the mean of those that were tried is above it by as much as they differ.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import beta
+from scipy.stats import beta, norm, t
 
 from app.training.thresholds.confidence_counts import N_STEPS
 
@@ -32,9 +33,6 @@ PROMISE_CHANCE = 0.9
 _BOUND_CHANCE = 0.995
 # For how many answers of a label those of all labels stand.
 _SHARED_ANSWERS = 20
-# For how many answers of a domain those of all domains stand. Of ten domains that do not differ, with 250 answers each,
-# the worst looks two hundredths worse than it is, for a precision of 0.95.
-_SHARED_BY_DOMAINS = 100
 # From what is promised on, up to a twentieth of the errors that it allows.
 _N_DEMANDS = 20
 _N_PARTS = 5
@@ -63,7 +61,7 @@ def proven_thresholds(
         if _proven_precision(n / design_effect, n_right / design_effect) < precision:
             continue
         thresholds = _thresholds(from_steps, demand)
-        if _worst_precision([_answered(domain, thresholds) for domain in elsewhere]) >= precision:
+        if precision_in_another([_answered(domain, thresholds) for domain in elsewhere]) >= precision:
             return thresholds
     return [None] * len(from_steps)
 
@@ -100,13 +98,22 @@ def _answered(from_steps: Sequence[FromStep], thresholds: Sequence[float | None]
     return n, n_right
 
 
-def _worst_precision(domains: Sequence[tuple[int, int]]) -> float:
-    """Return that of the worst domain, each as if it had some answers more that are right as often as those of all."""
-    n_together = sum(n for n, _ in domains)
-    if not n_together:
+def precision_in_another(domains: Sequence[tuple[int, int]]) -> float:
+    """Return the precision that another domain has with ``PROMISE_CHANCE``, if it is of their kind and average size.
+
+    It is the lower bound of prediction of a normal distribution (Student's t). Domains of few answers differ by luck,
+    so each counts by its answers; and where they happen to agree, or there is but one, luck makes another differ.
+    """
+    n, n_right = np.array([domain for domain in domains if domain[0]], dtype=np.float64).reshape(-1, 2).T
+    if not len(n):
         return 1.0
-    together = sum(n_right for _, n_right in domains) / n_together
-    return min((n_right + _SHARED_BY_DOMAINS * together) / (n + _SHARED_BY_DOMAINS) for n, n_right in domains)
+    n_domains, mean = len(n), float(n_right.sum() / n.sum())
+    by_luck = float(norm.ppf(PROMISE_CHANCE)) * math.sqrt(mean * (1 - mean) / n.mean())
+    between = 0.0
+    if n_domains > 1:
+        variance = float((n * (n_right / n - mean) ** 2).sum() / n.sum()) * n_domains / (n_domains - 1)
+        between = float(t.ppf(PROMISE_CHANCE, n_domains - 1)) * math.sqrt(variance)
+    return mean - max(between, by_luck) * math.sqrt(1 + 1 / n_domains)
 
 
 def _thresholds(from_steps: Sequence[FromStep], demand: float) -> list[float | None]:

@@ -20,7 +20,7 @@ from app.training.thresholds.confidence_counts import (
 from app.training.thresholds.costs import HeadCosts
 from app.training.thresholds.design_effect import design_effect_of
 from app.training.thresholds.operating_points import Thresholds, choose, figures_of_points, points_for_precision
-from app.training.thresholds.proof import lowest_threshold
+from app.training.thresholds.proof import lowest_threshold, precision_in_another
 
 LABELS = ("a", "b", "c")
 MARGIN = 0.1
@@ -153,7 +153,7 @@ def domain(seed: int, n: int, *, share_wrong: float = 0.0) -> Counts:
     return answered(probabilities, np.where(is_wrong, (truth + 1) % 3, truth)).counts(LABELS)
 
 
-def test_the_worst_domain_sets_the_thresholds() -> None:
+def test_a_domain_where_it_does_worse_raises_the_thresholds() -> None:
     home = head_counts(answered(*answers(1, 8_000)))
     alike = {str(seed): domain(seed, 1_000) for seed in range(2, 5)}
 
@@ -176,6 +176,19 @@ def test_what_a_domain_of_few_tickets_shows_counts_for_little() -> None:
         return decided(home.out_of_fold, points_for_precision(replace(home, elsewhere=elsewhere), 0.85))["auto"][0]
 
     assert n_auto(40) > n_auto(2_000)
+
+
+@pytest.mark.parametrize("n_domains", [3, 12])
+@pytest.mark.parametrize("deviation", [0.0, 0.02])
+def test_another_domain_has_the_precision_that_is_stated_nine_times_in_ten(n_domains: int, deviation: float) -> None:
+    random = np.random.default_rng(n_domains)
+    n_runs, n_answers, n_kept = 2_000, 300, 0
+    for _ in range(n_runs):
+        precisions = np.clip(random.normal(0.95, deviation, n_domains + 1), 0, 1)
+        *tried, (n, n_right) = [(n_answers, int(random.binomial(n_answers, precision))) for precision in precisions]
+        n_kept += n_right / n >= precision_in_another(tried)
+
+    assert n_kept / n_runs > 0.88
 
 
 def test_what_the_promise_costs_elsewhere_is_said() -> None:
