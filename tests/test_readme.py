@@ -273,7 +273,7 @@ def test_six_lines_classify_review_judge_and_show_the_promises(start_process: St
     judged = sent(judge, base_url)
 
     assert item["prediction_id"] == claimed["prediction_id"] == judged["prediction_id"] == classified["prediction_id"]
-    assert judged["agreed"] == {"priority": False}
+    assert judged["agreed"] == {"priority": classified["predicted_priority"] == "High"}
     assert sent(see_again, base_url)["items"] == []
     states = {(promise["head"], promise["label"]): promise["state"] for promise in sent(promises, base_url)["promises"]}
     assert states["priority", None] == "unproven"
