@@ -3,7 +3,8 @@
 Each set is fitted once, in five folds. Then, in each of many random splits of whole groups, four fifths of the answers
 choose temperature and thresholds, as training does, and the others are counted; so a model of the whole set is left
 aside, and with it the little that it would be better. Generated tickets are split by sector, too: models without a
-sector answer it, and thresholds come from all other sectors.
+sector answer it, and thresholds come from all other sectors, those of the tickets that are kept for calibration
+included.
 
 DIRECTORY has it-tickets-train, banking77-train, clinc150-train and cfpb5-train as CSV with ``description`` and
 ``department``; ``generated`` needs no file.
