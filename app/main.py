@@ -24,6 +24,7 @@ from app.metrics.service_metrics import Metrics
 from app.metrics.shared_values import SharedValues
 from app.models.artifacts import ManifestCheck, trust_any_manifest
 from app.serving.admission import TICKET_UNITS, WAITING_BATCH_UNITS, WAITING_EXPLANATION_UNITS, Admission
+from app.serving.answering import Answering
 from app.serving.joint_prediction import JointPrediction
 from app.serving.model_updates import ModelUpdates
 from app.serving.registry import ModelRegistry, ModelState
@@ -158,6 +159,12 @@ def _lifespan(
             await loop.start()
         keeper = None if loop is None else loop.keeper
         store = None if loop is None else loop.store
+        answering = Answering(
+            withdrawn={} if keeper is None else keeper.withdrawn,
+            metrics=app_metrics,
+            drift=drift,
+            recorder=None if loop is None else loop.recorder,
+        )
         directory = Path(settings.metrics_dir) if settings.metrics_dir else None
         updates = ModelUpdates(registry)
         await updates.start()
@@ -170,9 +177,9 @@ def _lifespan(
                 "metrics": app_metrics,
                 "store": store,
                 "sessions": Sessions(session_memory(store, directory), clients.with_role(Role.REVIEWER)),
-                "recorder": None if loop is None else loop.recorder,
+                "answering": answering,
                 "promises": keeper,
-                "withdrawn": {} if keeper is None else keeper.withdrawn,
+                "withdrawn": answering.withdrawn,
                 "drift": drift,
                 "joint_prediction": JointPrediction(app_metrics.scored),
                 "ticket_admission": Admission(

@@ -22,8 +22,8 @@ from app.metrics.service_metrics import Metrics
 from app.metrics.shared_values import SharedValues
 from app.models.classifier import TicketClassifier
 from app.models.schemas import Ticket
+from app.serving.classification_json import prediction_members, text_members
 from app.store.ids import new_id
-from app.web.api.classification_json import prediction_members, text_members
 from app.web.api.json_body import decode_strict, validate
 from benchmarks.http_path import N_CONNECTIONS, TICKET
 from benchmarks.measuring import Figure, Subject, seconds_of

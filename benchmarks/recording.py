@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -40,7 +41,8 @@ async def _in_process(models: Path, *, rounds: int) -> list[Figure]:
         app = create_app(settings)
         async with app.router.lifespan_context(app) as state:
             with_store = dict(state or {})
-            states = {"without": {**with_store, "recorder": None}, "with": with_store}
+            without = replace(with_store["answering"], recorder=None)
+            states = {"without": {**with_store, "answering": without}, "with": with_store}
             microseconds: dict[str, list[float]] = {name: [] for name in states}
             for number in range(rounds + 1):
                 best = dict.fromkeys(states, float("inf"))

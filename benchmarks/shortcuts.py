@@ -29,6 +29,7 @@ from app.main import create_app
 from app.models.classifier import Prediction
 from app.models.schemas import Ticket
 from app.server.server import OBJECTS_BETWEEN_COLLECTIONS
+from app.serving import answering
 from app.web.api import classify
 from app.web.application import Dispatch
 from benchmarks.http_parts import seconds_of_requests
@@ -131,7 +132,7 @@ def _with_encoder() -> Iterator[None]:
             content |= {f"predicted_{name}": heads[name]["label"], f"{name}_confidence": heads[name]["confidence"]}
         return _members({**content, "model_version": version, "needs_review": False, "predictions": heads})
 
-    names = vars(classify)
+    names = vars(answering)
     usual = {name: names[name] for name in ("text_members", "prediction_members")}
     names |= {"text_members": texts, "prediction_members": prediction_as_dictionary}
     try:
@@ -161,7 +162,7 @@ def _as_usual_endpoint(app: FastAPI) -> ASGIApp:
         state = request.scope["state"]
         model = classify.current_model(state["registry"])
         prediction = await state["joint_prediction"].predict(model.classifier, ticket.title, ticket.description)
-        content = classify.answer_to(ticket, prediction, model, state)
+        content = state["answering"].answer(ticket, prediction, model)
         return Response(content, media_type="application/json")
 
     app.router.routes = [route for route in app.router.routes if getattr(route, "path", "") != "/classify"]

@@ -19,7 +19,7 @@ KeptText = Literal["none", "review", "all"]
 
 
 class Recorder:
-    """Makes the record of each answer, and hands it to ``writer``; may be used from any thread.
+    """Makes the record of each answer, and has ``writer`` write it soon; may be used from any thread.
 
     ``on_audits`` may be called from any thread, and is called with a number of answers that are audits.
     """
@@ -45,7 +45,11 @@ class Recorder:
         """Write what waits; see ``RecordWriter.close``."""
         await self._writer.close()
 
-    def record(
+    def add(self, record: Record) -> None:
+        """Let ``record`` be written soon; never waits."""
+        self._writer.add(record)
+
+    def record_of(
         self,
         prediction: Prediction,
         *,
@@ -54,8 +58,8 @@ class Recorder:
         model_metadata: Mapping[str, object],
         text_members: str,
         prediction_members: str,
-    ) -> None:
-        """Record an answer, whose members are given in JSON, those with the ticket's text apart.
+    ) -> Record:
+        """Return the record of an answer, whose members are given in JSON, those with the ticket's text apart.
 
         A person is asked about each ticket that any head does not answer ``auto``, and about those that are drawn as
         audits, which may be tickets with such a head too: what another head said is checked then.
@@ -76,7 +80,7 @@ class Recorder:
             f'{{"received_ms":{milliseconds_of(prediction_id)},"model_digest":"{model_digest}",'
             f'"is_audit":{"true" if is_audit else "false"},"asked_chance":{asked_chance},{texts}{prediction_members}}}'
         )
-        self._writer.add(Record(prediction_id, worth, content))
+        return Record(prediction_id, worth, content)
 
     def _weights_of(self, model_digest: str, metadata: Mapping[str, object]) -> LabelWeights:
         weights = self._label_weights.get(model_digest)

@@ -148,7 +148,7 @@ def test_the_answer_does_not_tell_an_audit(start_service: StartService, tmp_path
 def test_an_answer_without_a_store_is_the_same_and_has_an_id(service: Service) -> None:
     answer = service.classify(TICKETS[0]).json()
 
-    assert service.state["recorder"] is None
+    assert service.state["answering"].recorder is None
     assert answer["prediction_id"]
     assert service.get("/version").json()["store"] == "off"
     assert "store_" not in "".join(

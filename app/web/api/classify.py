@@ -10,9 +10,6 @@ from pydantic import ConfigDict, Field, create_model
 
 from app.errors import INVALID_API_KEY, MODEL_NOT_LOADED, OVERLOADED, ServiceError
 from app.models.schemas import BatchClassification, Classification, Ticket
-from app.models.withdrawal import withdraw
-from app.store.ids import new_id
-from app.web.api.classification_json import prediction_members, text_members
 from app.web.api.direct_route import DirectRoute, send_json
 from app.web.api.documentation import LIMITED_ERRORS
 from app.web.api.json_body import JSON_BODY_ERRORS, check_content_headers, decode_strict, read_body, validate
@@ -24,9 +21,8 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
     from starlette.types import Receive, Scope, Send
 
-    from app.feedback.recorder import Recorder
-    from app.models.classifier import Prediction
     from app.serving.admission import Admission
+    from app.serving.answering import Answering
     from app.serving.registry import LoadedModel, ModelRegistry
 
 CLASSIFY_PATH: Final = "/classify"
@@ -115,7 +111,8 @@ async def _classify_batch(scope: Scope, receive: Receive, send: Send, *, batch_m
 async def _classified_jointly(body: bytes, model: LoadedModel, state: Mapping[str, Any]) -> str:
     ticket = validate(decode_strict(body), Ticket)
     prediction = await state["joint_prediction"].predict(model.classifier, ticket.title, ticket.description)
-    return answer_to(ticket, prediction, model, state)
+    answering: Answering = state["answering"]
+    return answering.answer(ticket, prediction, model)
 
 
 def _classified(body: bytes, model: LoadedModel, state: Mapping[str, Any]) -> str:
@@ -137,30 +134,7 @@ def _answers(model: LoadedModel, tickets: Sequence[Ticket], state: Mapping[str, 
         [ticket.title for ticket in tickets], [ticket.description for ticket in tickets]
     )
     state["metrics"].scored(perf_counter() - started)
+    answering: Answering = state["answering"]
     return [
-        answer_to(ticket, prediction, model, state) for ticket, prediction in zip(tickets, predictions, strict=True)
+        answering.answer(ticket, prediction, model) for ticket, prediction in zip(tickets, predictions, strict=True)
     ]
-
-
-def answer_to(ticket: Ticket, prediction: Prediction, model: LoadedModel, state: Mapping[str, Any]) -> str:
-    """Count and record what is answered, and return it in JSON."""
-    if withdrawn := state["withdrawn"].get(model.model_digest):
-        prediction = withdraw(prediction, withdrawn)
-    state["metrics"].predicted(prediction)
-    state["drift"].observe(prediction, n_characters=len(ticket.title) + len(ticket.description))
-    prediction_id = new_id()
-    texts = text_members(ticket)
-    answer = prediction_members(
-        prediction, prediction_id=prediction_id, ticket_id=ticket.ticket_id, version=model.version
-    )
-    recorder: Recorder | None = state["recorder"]
-    if recorder is not None:
-        recorder.record(
-            prediction,
-            prediction_id=prediction_id,
-            model_digest=model.model_digest,
-            model_metadata=model.classifier.metadata,
-            text_members=texts,
-            prediction_members=answer,
-        )
-    return f"{{{texts},{answer}}}"

@@ -9,7 +9,7 @@ from pydantic_core import to_json
 
 from app.models.classifier import Alternative, HeadPrediction, Prediction
 from app.models.schemas import Classification, Ticket
-from app.web.api.classification_json import prediction_members, text_members
+from app.serving.classification_json import prediction_members, text_members
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=30)
 PROBABILITIES = st.floats(0, 1) | st.sampled_from([0.0, 1.0, 1e-5, 1e-6, 4e-7, 0.1 + 0.2])

@@ -1,4 +1,4 @@
-"""Answers of ``/classify`` as JSON, written directly: dictionaries for an encoder cost three times as much.
+"""Answers as JSON, as ``/classify`` gives them, written directly: dictionaries for an encoder cost three times as much.
 
 An answer comes in two parts, because what is kept of it may be the one without the other. Numbers have at most six
 decimals, which is more than a probability is good for, and never an exponent.
@@ -7,16 +7,28 @@ decimals, which is more than a probability is good for, and never an exponent.
 from __future__ import annotations
 
 from json.encoder import encode_basestring as _quoted
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from app.models.classifier import Prediction
-    from app.models.schemas import Ticket
 
 
-def text_members(ticket: Ticket) -> str:
+class TicketContent(Protocol):
+    """What an answer repeats of its ticket."""
+
+    @property
+    def title(self) -> str: ...
+    @property
+    def description(self) -> str: ...
+    @property
+    def customer_email(self) -> str | None: ...
+    @property
+    def ticket_id(self) -> str | None: ...
+
+
+def text_members(ticket: TicketContent) -> str:
     """Return those members of a ``Classification`` in JSON that are the customer's, without braces."""
     email = ticket.customer_email
     return (
