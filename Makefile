@@ -147,7 +147,7 @@ LOCK := uv pip compile --quiet --universal --generate-hashes --python-version 3.
 .PHONY: lock
 lock: ## Resolve requirements*.txt again into requirements*.lock (needs uv; LOCK_ARGS=--upgrade for newer versions)
 	$(LOCK) $(LOCK_ARGS) requirements-dev.txt --output-file requirements-dev.lock
-	for name in requirements requirements-serve requirements-redis requirements-postgres requirements-signing requirements-teacher; do \
+	for name in requirements requirements-serve requirements-redis requirements-postgres requirements-signing requirements-teacher tests/helpdesks/django-helpdesk; do \
 		$(LOCK) --constraint requirements-dev.lock $$name.txt --output-file $$name.lock || exit 1; done
 
 .PHONY: clean

@@ -22,6 +22,8 @@ NAMES = (
     "requirements",
     "requirements-dev",
 )
+# With the environments of what the tests install beside the service.
+LOCKS = (*NAMES, "tests/helpdesks/django-helpdesk")
 TRAINING_ONLY = {"joblib", "locust", "pandas", "pyarrow", "scikit-learn", "scipy"}
 
 
@@ -46,14 +48,14 @@ def pins(name: str) -> dict[str, tuple[Version, str]]:
     return found
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", LOCKS)
 def test_every_range_ends_before_a_major_version_that_was_not_tried(name: str) -> None:
     ends = {"<", "~="}
     unbounded = [str(wanted) for wanted in ranges(name) if not any(part.operator in ends for part in wanted.specifier)]
     assert unbounded == []
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", LOCKS)
 def test_a_lock_has_every_package_that_its_list_asks_for_in_the_range_asked_for(name: str) -> None:
     locked = pins(name)
     for wanted in ranges(name):
@@ -62,19 +64,19 @@ def test_a_lock_has_every_package_that_its_list_asks_for_in_the_range_asked_for(
         assert locked[package][0] in wanted.specifier, f"{name}.lock has {locked[package][0]}, asked for {wanted}"
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", LOCKS)
 def test_every_pin_of_a_lock_has_a_hash(name: str) -> None:
     assert [package for package, (_, lines) in pins(name).items() if "--hash=sha256:" not in lines] == []
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", LOCKS)
 def test_a_lock_names_no_host_and_no_local_path(name: str) -> None:
     text = (ROOT / f"{name}.lock").read_text(encoding="utf-8")
     places = r"\w+://\S+|^--?(?:i|f|index-url|extra-index-url|find-links|trusted-host)\b.*"
     assert re.findall(places, text, re.MULTILINE) == []
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", LOCKS)
 def test_a_lock_has_no_deep_learning_packages(name: str) -> None:
     heavy = ("torch", "nvidia", "cuda", "tensorflow", "transformers", "sentence-transformers")
     assert [package for package in pins(name) if package.startswith(heavy)] == []
