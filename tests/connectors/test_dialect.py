@@ -17,6 +17,7 @@ from tests.connectors.servers.dialect import (
     closed,
     closed_after_it_was_done,
     html_page,
+    meanwhile,
     rate_limited,
     redirect,
     running,
@@ -119,6 +120,12 @@ def test_a_slow_answer_comes_late_and_holds_up_nobody_else(counter: Counter, cli
 
     assert client.get("/counts/a").status_code == 200
     assert time.monotonic() - started < 0.4
+
+
+def test_somebody_else_can_be_faster_by_a_moment(counter: Counter, client: httpx.Client) -> None:
+    counter.give(meanwhile(lambda: counter.counts.update(a=10)), method="POST")
+
+    assert client.post("/counts/a", json={"by": 1}).json() == {"count": 11}
 
 
 def test_requests_that_are_left_run_out(counter: Counter, client: httpx.Client) -> None:

@@ -89,13 +89,15 @@ class Trouble:
     """What happens to one request instead of its answer.
 
     With `carried_out` the helpdesk does what was asked and only its answer is lost: the case for which every write
-    has to be idempotent. Without a `reply` the connection is closed, or with `delay_seconds` alone the answer is late.
+    has to be idempotent. With neither `reply` nor `closes` the request is answered as ever, after `delay_seconds`
+    and after `meanwhile`: what somebody else does at the very last moment.
     """
 
     reply: Reply | None = None
     delay_seconds: float = 0.0
     closes: bool = False
     carried_out: bool = False
+    meanwhile: Callable[[], None] | None = None
     method: str | None = None  # None: any
     path: str = ""  # a regular expression, searched for in the path
 
@@ -117,6 +119,10 @@ def html_page(status: int = 503) -> Trouble:
 
 def slow(seconds: float) -> Trouble:
     return Trouble(delay_seconds=seconds)
+
+
+def meanwhile(happens: Callable[[], None]) -> Trouble:
+    return Trouble(meanwhile=happens)
 
 
 def too_large(status: int = 200) -> Trouble:
@@ -262,6 +268,8 @@ class _Handler(BaseHTTPRequestHandler):
         dialect = self.server.dialect
         trouble = dialect.trouble_for(request) or Trouble()
         time.sleep(trouble.delay_seconds)
+        if trouble.meanwhile is not None:
+            trouble.meanwhile()
         reply = trouble.reply
         if trouble.carried_out or (reply is None and not trouble.closes):
             carried_out = dialect.answer(request)
