@@ -62,6 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         # A single process warns when it makes its application, as it does under other servers.
         warn_of_misspelt_settings()
         _prepare_store(settings)
+        _check_connectors(settings)
     try:
         return _serve(config, bound, settings.metrics_dir)
     except SystemExit as error:
@@ -109,6 +110,14 @@ def _prepare_store(settings: Settings) -> None:
         os.environ["STORE_URL"] = "off"
         return
     importlib.import_module("app.feedback.loop")
+
+
+def _check_connectors(settings: Settings) -> None:
+    """Find out before there are workers whether all of them would end for a mistake in the file."""
+    if settings.connectors_file is not None:
+        from app.connectors.connector_file import connectors_or_exit  # noqa: PLC0415 - connectors bring packages
+
+        connectors_or_exit(settings.connectors_file)
 
 
 def _warn_if_open(bound: socket.socket) -> None:

@@ -15,7 +15,7 @@ from typing import Annotated, Literal, get_args, get_origin
 from urllib.parse import parse_qs, urlsplit
 
 from dotenv import dotenv_values
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 logger = logging.getLogger(__name__)
@@ -140,6 +140,10 @@ class Settings(BaseSettings):
         "act", description="act: labels whose promise is broken are not answered auto; observe: it is shown; off"
     )
 
+    connectors_file: Path | None = Field(
+        None, description="TOML file of the helpdesks to connect, one table each; empty: none"
+    )
+
     @property
     def reviewers(self) -> dict[str, str]:
         """The names of reviewers by the hash of their keys."""
@@ -186,6 +190,19 @@ class Settings(BaseSettings):
             raise ValueError("is not a file with a public key in PEM form")
         if find_spec("model_signing") is None:
             raise ValueError("needs the package model-signing: pip install -r requirements-signing.txt")
+        return value
+
+    @field_validator("connectors_file")
+    @classmethod
+    def _check_connectors(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+        if value is None:
+            return None
+        if info.data.get("store_url") == "off":
+            raise ValueError("needs a store, and STORE_URL is off")
+        if not value.is_file():
+            raise ValueError("is not a file")
+        if find_spec("httpx") is None:
+            raise ValueError("needs the package httpx: pip install -r requirements-connectors.txt")
         return value
 
     @field_validator("log_level", mode="before")

@@ -53,6 +53,9 @@ BAD_REQUEST = ErrorKind("bad_request", 400, "The request contradicts itself or H
 MALFORMED_REQUEST = ErrorKind("malformed_request", 400, "What arrived is not HTTP/1.1.")
 CORS_REFUSED = ErrorKind("cors_refused", 400, "The preflight asks for an origin, method or header that is not allowed.")
 INVALID_API_KEY = ErrorKind("invalid_api_key", 401, "The request has no API key, or one that is not accepted.")
+INVALID_SIGNATURE = ErrorKind(
+    "invalid_signature", 401, "The delivery is not signed with a secret of this connector, or too long ago."
+)
 ADMIN_KEY_REQUIRED = ErrorKind(
     "admin_key_required", 403, "The API key is accepted, but not for what changes the service."
 )
@@ -73,6 +76,7 @@ UNKNOWN_PREDICTION = ErrorKind(
     "unknown_prediction", 404, "There is no such prediction; the ticket's text can be sent along as ticket instead."
 )
 UNKNOWN_FEEDBACK = ErrorKind("unknown_feedback", 404, "There is no feedback with this id.")
+UNKNOWN_CONNECTOR = ErrorKind("unknown_connector", 404, "There is no connector of this name.")
 METHOD_NOT_ALLOWED = ErrorKind("method_not_allowed", 405, "This path does not take this method; see the Allow header.")
 REQUEST_TIMEOUT = ErrorKind("request_timeout", 408, "The request did not arrive in full in time.")
 MODEL_REFUSED = ErrorKind(

@@ -23,6 +23,7 @@ from app.logging_utils import RequestLog, configure_logging, log_loop_error
 from app.metrics.service_metrics import Metrics
 from app.metrics.shared_values import SharedValues
 from app.models.artifacts import ManifestCheck, trust_any_manifest
+from app.models.schemas import MAX_DESCRIPTION_CHARACTERS, MAX_TITLE_CHARACTERS
 from app.serving.admission import TICKET_UNITS, WAITING_BATCH_UNITS, WAITING_EXPLANATION_UNITS, Admission
 from app.serving.answering import Answering
 from app.serving.joint_prediction import JointPrediction
@@ -35,6 +36,7 @@ from app.web.api.documentation import complete_openapi
 from app.web.api.documentation_pages import documentation_routes
 from app.web.api.explain import explain_route
 from app.web.api.feedback import FEEDBACK_BATCH_MAX_BODY_BYTES, FEEDBACK_BATCH_PATH, feedback_routes
+from app.web.api.hooks import HOOK_MAX_BODY_BYTES, HOOKS_PATH, hook_route
 from app.web.api.promises import promise_routes
 from app.web.api.tickets import erase_route
 from app.web.application import Application
@@ -56,9 +58,11 @@ from app.web.roles import LEAST_ROLES, has_reviewers, protected_paths
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
+    from app.connectors.connector import Connector
+    from app.connectors.hub import ConnectorHub
     from app.feedback.loop import FeedbackLoop
 
-EXEMPT_PATHS: Final = health.HEALTH_PATHS | {metrics.METRICS_PATH, STATIC_PATH}
+EXEMPT_PATHS: Final = health.HEALTH_PATHS | {metrics.METRICS_PATH, STATIC_PATH, HOOKS_PATH}
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -87,6 +91,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         lifespan=_lifespan(settings, values, app_metrics, drift, limiter, clients),
         routes=[
             *_routes(settings),
+            hook_route(clients=clients, limiter=limiter),
             *console_routes(
                 clients=clients,
                 attempts=LocalRateLimiter(limit=SIGN_IN_ATTEMPTS, window_seconds=60),
@@ -141,6 +146,7 @@ def _lifespan(
         drift.use(None if model is None else model.classifier.reference)
 
     check_manifest = _manifest_check(settings)
+    connectors = _connectors(settings)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
@@ -166,8 +172,11 @@ def _lifespan(
             recorder=None if loop is None else loop.recorder,
         )
         directory = Path(settings.metrics_dir) if settings.metrics_dir else None
+        hub = _connector_hub(settings, connectors, registry, loop, answering)
         updates = ModelUpdates(registry)
         await updates.start()
+        if hub is not None:
+            await hub.start()
         await limiter.start()
         try:
             yield {
@@ -176,6 +185,7 @@ def _lifespan(
                 "versions": VersionShelf(Path(settings.models_base_dir), check_manifest=check_manifest),
                 "metrics": app_metrics,
                 "store": store,
+                "connectors": hub,
                 "sessions": Sessions(session_memory(store, directory), clients.with_role(Role.REVIEWER)),
                 "answering": answering,
                 "promises": keeper,
@@ -190,6 +200,8 @@ def _lifespan(
                 "explanation_admission": Admission(max_running_units=1, max_waiting_units=WAITING_EXPLANATION_UNITS),
             }
         finally:
+            if hub is not None:
+                await hub.close()
             await limiter.close()
             await updates.close()
             if loop is not None:
@@ -223,6 +235,38 @@ def _feedback_loop(
         metrics=app_metrics,
         values=values,
     )
+
+
+def _connectors(settings: Settings) -> tuple[Connector, ...]:
+    if settings.connectors_file is None:
+        return ()
+    # Only those who connect a helpdesk need the package, and wait for its import.
+    from app.connectors.connector_file import connectors_or_exit  # noqa: PLC0415
+
+    return connectors_or_exit(settings.connectors_file)
+
+
+def _connector_hub(
+    settings: Settings,
+    connectors: tuple[Connector, ...],
+    registry: ModelRegistry,
+    loop: FeedbackLoop | None,
+    answering: Answering,
+) -> ConnectorHub | None:
+    if not connectors or loop is None:
+        return None
+    from app.connectors.classifying import TicketDesk  # noqa: PLC0415 - as above
+    from app.connectors.hub import ConnectorHub  # noqa: PLC0415
+
+    desk = TicketDesk(
+        serving=lambda: registry.current,
+        answering=answering,
+        recorder=loop.recorder,
+        keeps_text=settings.store_text != "none",
+        max_title=MAX_TITLE_CHARACTERS,
+        max_description=MAX_DESCRIPTION_CHARACTERS,
+    )
+    return ConnectorHub(connectors, store=loop.store, desk=desk, metrics=answering.metrics)
 
 
 def _manifest_check(settings: Settings) -> ManifestCheck:
@@ -291,6 +335,7 @@ def _middleware(
             max_bytes=settings.max_body_bytes,
             max_bytes_by_path={
                 BATCH_PATH: BATCH_MAX_BODY_BYTES,
+                HOOKS_PATH: HOOK_MAX_BODY_BYTES,
                 FEEDBACK_BATCH_PATH: FEEDBACK_BATCH_MAX_BODY_BYTES,
                 TRY_PATH: TRY_MAX_BODY_BYTES,
             },

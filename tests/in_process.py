@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import httpx
 from starlette.types import Receive, Scope, Send
@@ -15,6 +15,7 @@ from starlette.types import Receive, Scope, Send
 from app.config import Settings
 from app.main import create_app
 
+Result = TypeVar("Result")
 TICKET = MappingProxyType({"title": "Server is down", "description": "Main server offline all users impacted"})
 
 
@@ -56,7 +57,11 @@ class Service:
             async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
                 return await client.request(method, path, **kwargs)
 
-        return self._runner.run(send())
+        return self.run(send())
+
+    def run(self, work: Coroutine[Any, Any, Result]) -> Result:
+        """Do ``work`` in the event loop of the service, whose own tasks go on meanwhile."""
+        return self._runner.run(work)
 
     def request_together(self, n_requests: int, method: str, path: str, **kwargs: object) -> list[httpx.Response]:
         """Send the same request so many times at once."""

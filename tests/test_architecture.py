@@ -22,6 +22,7 @@ LAYERS = (
     ("app.store",),
     ("app.feedback", "app.insights"),
     ("app.limits", "app.serving"),
+    ("app.connectors",),
     ("app.web",),
     ("app.main", "app.server"),
     ("app.__main__", "app.keys"),

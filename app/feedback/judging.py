@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from functools import partial
+from typing import TYPE_CHECKING
 
 from app.errors import UNKNOWN_LABEL, VALIDATION_FAILED, FieldError, ServiceError
 from app.store.judgement import Answered, HeadAnswer, Judgement, Remark
 
+if TYPE_CHECKING:
+    from app.models.classifier import TicketClassifier
+    from app.store.feedback import Judge
+
 _UNKNOWN_HEAD = FieldError("labels.(unknown head)", "is not a head of the model")
 _UNKNOWN_LABEL = "is not a label of this head; allow_new_labels takes it all the same"
+
+
+def judging_by(classifier: TicketClassifier) -> Judge:
+    """Return what judges by the labels of ``classifier``, the model that serves."""
+    return partial(judge, serving_labels={head: classifier.labels(head) for head in classifier.heads})
 
 
 def judge(

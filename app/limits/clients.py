@@ -73,7 +73,7 @@ class ClientIdentifier:
         """Return the client; a key that is not accepted counts towards the address, so that guessing is limited too."""
         key = _api_key(headers) if self._by_digest else None
         client = None if key is None else self.by_key(key)
-        return client or self._by_address(headers, peer)
+        return client or self._stranger(self.address_of(headers, peer))
 
     def with_role(self, least: Role) -> list[Client]:
         """Return those whose keys give at least this role."""
@@ -86,14 +86,15 @@ class ClientIdentifier:
         clients = [client for known, client in self._by_digest.items() if hmac.compare_digest(digest, known)]
         return clients[0] if clients else None
 
-    def _by_address(self, headers: Headers, peer: tuple[str, int] | None) -> Client:
+    def address_of(self, headers: Headers, peer: tuple[str, int] | None) -> str:
+        """Return the address that a request comes from, as far as the proxies on the way are trusted."""
         host = "" if peer is None else peer[0]
         if peer is not None and peer[1] == 0:
             # Only uvicorn's own proxy handling leaves port 0: it has put a forwarded address, which anybody can write,
             # in the place of a peer that it trusts, and by default it trusts only this machine.
             host = "127.0.0.1"
         if not self._trusted_proxies:
-            return self._stranger(host)
+            return host
         address = _parse_address(host)
         for hop in _forwarded_hops(headers):
             if address is None or not self._is_trusted(address):
@@ -102,7 +103,7 @@ class ClientIdentifier:
             if hop_address is None:
                 break
             address = hop_address
-        return self._stranger(host if address is None else str(address))
+        return host if address is None else str(address)
 
     def _is_trusted(self, address: IPAddress) -> bool:
         return any(address in network for network in self._trusted_proxies)

@@ -63,6 +63,12 @@ _COUNTERS: Final = (
     _Shown("ticket_unknown_tokens", "Words in classified tickets that the model does not know."),
     _Shown("ticket_model_reloads", "Attempts at loading a version while the service runs.", ("result",)),
     _Shown("ticket_audits_drawn", "Answers that were drawn to be checked by a person."),
+    _Shown(
+        "connector_events",
+        "Deliveries of helpdesks, and tickets that a look found, by what became of them.",
+        ("connector", "way", "outcome"),
+    ),
+    _Shown("connector_attempts", "Attempts at what is to be done at helpdesks, by result.", ("connector", "result")),
     _Shown("store_records_written", "Answers that are in the store."),
     _Shown("store_records_dropped", "Answers that the store will never have, by reason.", ("reason",)),
 )
@@ -91,6 +97,7 @@ _GAUGES: Final = (
     ),
     _Shown("store_reachable", "1 when the store answers every worker.", merge=min),
     _Shown("store_queue_records", "Answers that wait to be stored.", merge=sum),
+    _Shown("connector_waiting_jobs", "What is still to be done at a helpdesk.", ("connector",)),
 )
 _NAMES: Final = frozenset(metric.name for metrics in (_COUNTERS, _HISTOGRAMS, _GAUGES) for metric in metrics)
 

@@ -112,6 +112,18 @@ class Metrics:
         """Say whether the store answers."""
         self._numbers[self._values.slot(Key("store_reachable", lasting=False))] = status != "unreachable"
 
+    def connector_event(self, connector: str, way: Literal["delivery", "look"], outcome: str) -> None:
+        """Count a delivery of a helpdesk, or a ticket that a look at it found, by what became of it."""
+        self._numbers[self._values.slot(Key("connector_events", (connector, way, outcome)))] += 1
+
+    def connector_attempt(self, connector: str, result: Literal["done", "failed", "given_up"]) -> None:
+        """Count an attempt at something that is to be done at a helpdesk."""
+        self._numbers[self._values.slot(Key("connector_attempts", (connector, result)))] += 1
+
+    def connector_waiting(self, connector: str, n_jobs: int) -> None:
+        """Say how much is still to be done at a helpdesk."""
+        self._numbers[self._values.slot(Key("connector_waiting_jobs", (connector,), lasting=False))] = n_jobs
+
     def audits_drawn(self, n_audits: int) -> None:
         """Count answers that were drawn to be checked by a person."""
         with self._lock:

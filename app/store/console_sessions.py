@@ -1,36 +1,16 @@
-"""What the console's sessions need of the store: a secret that all workers and replicas share, and which have ended."""
+"""Which sessions of the console were ended before their time, for all workers and replicas."""
 
 from __future__ import annotations
 
-import secrets
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, select
-from sqlalchemy.dialects import postgresql, sqlite
 
-from app.store.tables import ended_sessions, service_secrets
+from app.store.insertion import insert_new
+from app.store.tables import ended_sessions
 
 if TYPE_CHECKING:
-    from sqlalchemy import Table
-    from sqlalchemy.sql.dml import Insert
-
     from app.store.database import Database
-
-_NAME: Final = "console_sessions"
-_SECRET_BYTES: Final = 32
-
-
-def session_secret(database: Database) -> bytes:
-    """Return the secret that sessions are signed with, made by whoever asks first; raise ``StoreUnavailableError``."""
-    ask = select(service_secrets.c.value).where(service_secrets.c.name == _NAME)
-    with database.reading() as connection:
-        value = connection.execute(ask).scalar_one_or_none()
-    if value is None:
-        with database.writing() as connection:
-            made = {"name": _NAME, "value": secrets.token_hex(_SECRET_BYTES)}
-            connection.execute(_insert(database, service_secrets).values(made))
-            value = connection.execute(ask).scalar_one()
-    return bytes.fromhex(value)
 
 
 def end_session(database: Database, session_id: str, *, expires_ms: int, now_ms: int) -> None:
@@ -38,7 +18,7 @@ def end_session(database: Database, session_id: str, *, expires_ms: int, now_ms:
     with database.writing() as connection:
         connection.execute(delete(ended_sessions).where(ended_sessions.c.expires_ms <= now_ms))
         ended = {"session_id": session_id, "expires_ms": expires_ms}
-        connection.execute(_insert(database, ended_sessions).values(ended))
+        connection.execute(insert_new(database.kind, ended_sessions).values(ended))
 
 
 def has_ended(database: Database, session_id: str) -> bool:
@@ -46,10 +26,3 @@ def has_ended(database: Database, session_id: str) -> bool:
     ask = select(ended_sessions.c.session_id).where(ended_sessions.c.session_id == session_id)
     with database.reading() as connection:
         return connection.execute(ask).one_or_none() is not None
-
-
-def _insert(database: Database, table: Table) -> Insert:
-    """Return an insertion that leaves alone what is there."""
-    if database.kind == "sqlite":
-        return sqlite.insert(table).on_conflict_do_nothing()
-    return postgresql.insert(table).on_conflict_do_nothing()

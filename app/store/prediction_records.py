@@ -10,6 +10,8 @@ from sqlalchemy import text
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from sqlalchemy import Connection
+
     from app.store.database import Database, Kind
 
 
@@ -93,12 +95,18 @@ def write_records(database: Database, records: Sequence[Record]) -> None:
     Raise ``StoreUnavailableError``, after which they may be there or not, or an error of SQLAlchemy's that says which
     kind of refusal it was, and whose text may quote a record.
     """
+    with database.writing(durable=False) as connection:
+        write_records_within(connection, database.kind, records)
+
+
+def write_records_within(connection: Connection, kind: Kind, records: Sequence[Record]) -> None:
+    """Do what ``write_records`` does, as a part of a transaction."""
     arrays = {
         "records": f"[{','.join([record.content for record in records])}]",
         "ids": json.dumps([[record.prediction_id] for record in records]),
         "items": json.dumps([[record.prediction_id, record.worth] for record in records if record.worth is not None]),
     }
-    rows, members = _ROWS[database.kind], _MEMBERS[database.kind]
+    rows, members = _ROWS[kind], _MEMBERS[kind]
     places = {name: rows.format(f":{name}") for name in arrays} | {
         "heads": members.format("record.value -> 'predictions'")
     }
@@ -106,9 +114,8 @@ def write_records(database: Database, records: Sequence[Record]) -> None:
     def execute(statement: str, array: str) -> int:
         return connection.execute(text(statement.format_map(places)), {array: arrays[array]}).rowcount
 
-    with database.writing(durable=False) as connection:
-        # None are new when a connection broke while they were committed, and they are tried again.
-        if execute(_PREDICTIONS, "records"):
-            execute(_ANSWERS, "records")
-            execute(_REVIEW_ITEMS, "items")
-            execute(_ANSWER_COUNTS, "ids")
+    # None are new when a connection broke while they were committed, and they are tried again.
+    if execute(_PREDICTIONS, "records"):
+        execute(_ANSWERS, "records")
+        execute(_REVIEW_ITEMS, "items")
+        execute(_ANSWER_COUNTS, "ids")

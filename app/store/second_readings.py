@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import and_, delete, or_, select, text, update
-from sqlalchemy.dialects import postgresql, sqlite
 
+from app.store.insertion import insert_new
 from app.store.tables import feedback, judgements, review_items, second_readings
 
 if TYPE_CHECKING:
@@ -36,9 +36,8 @@ class Pair:
 
 def open_reading(connection: Connection, kind: Kind, prediction_id: str, *, first_reviewer: str) -> None:
     """Let somebody else than ``first_reviewer`` judge a ticket, too; once in its life."""
-    dialect_insert = sqlite.insert if kind == "sqlite" else postgresql.insert
     row = {"prediction_id": prediction_id, "first_reviewer": first_reviewer, "leased_until_ms": 0, "is_open": True}
-    connection.execute(dialect_insert(second_readings).values(row).on_conflict_do_nothing())
+    connection.execute(insert_new(kind, second_readings).values(row))
 
 
 def close_reading(connection: Connection, prediction_id: str, *, reviewer: str) -> bool:

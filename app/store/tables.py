@@ -2,8 +2,8 @@
 
 Times are milliseconds since 1970. Ids of predictions, feedback and events are UUIDs version 7 as text, so that their
 order is that of time. Feedback and promise events are only ever added to. What may change afterwards is the mark
-``taken_back_ms``, texts, which are erased, and the review queue and second readings, which are work in progress and
-not a record.
+``taken_back_ms``, texts, which are erased, and the review queue, second readings and what helpdesks have to do with,
+which are work in progress and not a record.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    UniqueConstraint,
     false,
     text,
 )
@@ -42,6 +43,8 @@ metadata: Final = MetaData(
 _UUID: Final = String(36)
 # What only Postgres bounds; callers' fields have these bounds already.
 _NAME: Final = String(200)
+_CONNECTOR: Final = String(64)
+_TICKET_REF: Final = String(128)
 
 # One row for each answer. ``model_digest`` tells apart two models of the same version.
 predictions: Final = Table(
@@ -281,4 +284,96 @@ ended_sessions: Final = Table(
     # When the session would have ended by itself, and the row is needed no more.
     Column("expires_ms", BigInteger, nullable=False),
     Index(None, "expires_ms"),
+)
+
+# What helpdesks have sent, so that nothing is done twice; for a day. What was in a delivery is not here.
+deliveries: Final = Table(
+    "deliveries",
+    metadata,
+    Column("connector", _CONNECTOR, nullable=False),
+    # A hash of the body and of what signs it.
+    Column("content_key", String(64), nullable=False),
+    # A hash of the helpdesk's own id of the delivery, where it has one.
+    Column("delivery_key", String(64)),
+    Column("received_ms", BigInteger, nullable=False),
+    Column("ticket_ref", _TICKET_REF),
+    Column("outcome", String(16), nullable=False),
+    # Why nothing could be done with it; null otherwise.
+    Column("problem", Text),
+    PrimaryKeyConstraint("connector", "content_key"),
+    UniqueConstraint("connector", "delivery_key"),
+    Index(None, "received_ms"),
+)
+
+# Tickets of helpdesks: what is known of their values, which are labels in the helpdesk's own words.
+helpdesk_tickets: Final = Table(
+    "helpdesk_tickets",
+    metadata,
+    Column("connector", _CONNECTOR, nullable=False),
+    # The helpdesk's own id.
+    Column("ticket_ref", _TICKET_REF, nullable=False),
+    # Null until the ticket was classified.
+    Column("prediction_id", _UUID),
+    Column("is_closed", Boolean, nullable=False),
+    # By head, in JSON: see ``app.store.helpdesk_tickets``.
+    Column("heads", Text, nullable=False),
+    # When it last changed there, as far as is known; what is older than that is late.
+    Column("changed_ms", BigInteger),
+    Column("looked_at_ms", BigInteger, nullable=False),
+    PrimaryKeyConstraint("connector", "ticket_ref"),
+    Index(None, "looked_at_ms"),
+)
+
+# What is to be done at helpdesks, in the order of ids; a row is ``waiting`` until it is done or given up.
+outbox: Final = Table(
+    "outbox",
+    metadata,
+    Column("job_id", _UUID, primary_key=True),
+    Column("connector", _CONNECTOR, nullable=False),
+    Column("ticket_ref", _TICKET_REF, nullable=False),
+    Column("kind", String(16), nullable=False),
+    # What is to be said of which head, in JSON; labels, never text of the ticket.
+    Column("content", Text, nullable=False),
+    Column("state", String(8), nullable=False),
+    Column("n_attempts", Integer, nullable=False),
+    # When it was wanted; after a day of failures from then on it is given up.
+    Column("wanted_ms", BigInteger, nullable=False),
+    Column("due_ms", BigInteger, nullable=False),
+    # Who is at it: a lease that ends by itself, because processes do.
+    Column("lease_id", _UUID),
+    Column("leased_until_ms", BigInteger, nullable=False),
+    Column("finished_ms", BigInteger),
+    # What was done, or why it failed.
+    Column("result", Text),
+    CheckConstraint("state IN ('waiting', 'done', 'dead')", name="state"),
+    Index(
+        "ix_outbox_waiting",
+        "connector",
+        "ticket_ref",
+        "job_id",
+        sqlite_where=text("state = 'waiting'"),
+        postgresql_where=text("state = 'waiting'"),
+    ),
+    Index(None, "connector", "state", "job_id"),
+    Index(None, "finished_ms"),
+)
+
+# One row for each connector: what all workers and replicas must agree on when they speak to its helpdesk.
+connector_states: Final = Table(
+    "connector_states",
+    metadata,
+    Column("connector", _CONNECTOR, primary_key=True),
+    # When it was first there: tickets of before are of no interest.
+    Column("began_ms", BigInteger, nullable=False),
+    # Nothing is sent before: the helpdesk asked for it, or failed too often.
+    Column("paused_until_ms", BigInteger, nullable=False),
+    Column("n_failures", Integer, nullable=False),
+    # Which keeps the rate.
+    Column("next_call_ms", BigInteger, nullable=False),
+    # Changes there are known up to here; null before the first look.
+    Column("looked_until_ms", BigInteger),
+    # Nobody else looks before.
+    Column("look_leased_until_ms", BigInteger, nullable=False),
+    # Why the last call failed; null after one that did not.
+    Column("problem", Text),
 )

@@ -55,6 +55,8 @@ LEAST_ROLES: Final[Mapping[str, Role]] = MappingProxyType(
         "/feedback": Role.CALLER,
         "/feedback/batch": Role.CALLER,
         "/feedback/{feedback_id}": Role.CALLER,
+        # Opened by signatures.
+        "/hooks/{name}": Role.ANYONE,
         "/tickets/{ticket_id}": Role.ADMIN,
         "/model/status": Role.CALLER,
         "/model/drift": Role.CALLER,

@@ -1,12 +1,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import pytest
 
-from app.store.console_sessions import end_session, has_ended, session_secret
+from app.store.console_sessions import end_session, has_ended
 from app.store.database import Database
 from app.store.migration import upgrade
 
@@ -18,14 +17,6 @@ def database(store_url: str) -> Iterator[Database]:
     with closing(Database(store_url)) as database:
         upgrade(database)
         yield database
-
-
-def test_who_asks_for_the_secret_at_the_same_time_gets_the_same(database: Database) -> None:
-    with ThreadPoolExecutor(8) as threads:
-        secrets = set(threads.map(lambda _: session_secret(database), range(32)))
-
-    (secret,) = secrets
-    assert len(secret) == 32
 
 
 def test_a_session_is_over_once_it_was_ended_however_often(database: Database) -> None:

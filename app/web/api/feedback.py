@@ -23,7 +23,7 @@ from app.errors import (
     FieldError,
     ServiceError,
 )
-from app.feedback.judging import judge
+from app.feedback.judging import judging_by
 from app.limits.clients import Role
 from app.store.judgement import Recorded, Remark
 from app.web.api.classify import current_model
@@ -205,8 +205,7 @@ def _answer(outcome: Recorded | ServiceError) -> dict[str, object]:
 
 def judging_rules(state: Mapping[str, Any]) -> Judge:
     """Return what decides which labels a remark may give: those of the model that serves, and of the prediction."""
-    classifier = current_model(state["registry"]).classifier
-    return partial(judge, serving_labels={head: classifier.labels(head) for head in classifier.heads})
+    return judging_by(current_model(state["registry"]).classifier)
 
 
 async def _recorded(

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _SECRET_BYTES: Final = 32
 _SECRET_NAME: Final = "console.secret"  # noqa: S105 - the name of a file
+_STORED_NAME: Final = "console_sessions"
 _ENDED_SUFFIX: Final = ".ended-session"
 _MAX_ENDED: Final = 10_000
 
@@ -48,10 +49,10 @@ class StoredSessions:
 
     async def secret(self) -> bytes:
         """Return the store's secret, which does not change: once known, the store is not asked again."""
-        from app.store.console_sessions import session_secret  # noqa: PLC0415 - not where there is no store
+        from app.store.shared_secrets import shared_secret  # noqa: PLC0415 - not where there is no store
 
         if self._secret is None:
-            self._secret = await self._store.run(session_secret)
+            self._secret = await self._store.run(partial(shared_secret, name=_STORED_NAME))
         return self._secret
 
     async def end(self, session_id: str, *, expires_at: int) -> None:

@@ -1,0 +1,1 @@
+"""One file a helpdesk: what is its own, behind the interface of ``app.connectors.helpdesk``."""

@@ -1,0 +1,131 @@
+"""One attempt at one job: read the ticket, then write what nobody has set, and say what is no longer to be written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from app.connectors.api import ConflictError, RefusedError
+from app.connectors.notes import marker_of, note_text
+from app.connectors.sighting import Change, Sighting, UnreadableError
+from app.connectors.steps import CLASSIFY, Answer, written
+from app.store.helpdesk_tickets import HelpdeskTicket, Step, Steps, advance, find_ticket
+
+if TYPE_CHECKING:
+    from app.connectors.api import Api
+    from app.connectors.classifying import TicketDesk
+    from app.connectors.connector import Connector
+    from app.store.database import Database
+    from app.store.outbox import Job
+    from app.store.store import Store
+
+# Somebody may be faster again and again.
+_MAX_READINGS: Final = 3
+_GONE: Final = 404
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What was done, in a few words, and what is known of the ticket's values from now on."""
+
+    result: str
+    steps: Steps | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What is to be written over what was seen, and what is said of the heads that are not."""
+
+    values: dict[str, str]
+    note: str | None
+    said: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One attempt at ``job``, through ``api``; raises ``ApiError``, ``UnreadableError`` and ``ServiceError``."""
+
+    connector: Connector
+    job: Job
+    api: Api
+    store: Store
+    desk: TicketDesk
+    now_ms: int
+
+    async def run(self) -> Done:
+        """Do the job, as far as that is not done yet, and return what is left to be written down."""
+        for reading in range(_MAX_READINGS):
+            try:
+                seen = await self.connector.helpdesk.fetch(self.api, self.job.ticket_ref)
+            except RefusedError as error:
+                if error.status == _GONE:
+                    return Done("the ticket is gone")
+                raise
+            steps = await self._steps_of(seen)
+            if self.job.kind == CLASSIFY:
+                return Done("fetched, to be classified", steps)
+            # What people have changed since is known before anything is written.
+            await self.store.run(partial(advance, steps=steps))
+            try:
+                return await self._write(seen)
+            except ConflictError:
+                if reading == _MAX_READINGS - 1:
+                    raise
+        raise AssertionError("the last reading returns or raises")
+
+    async def _steps_of(self, seen: Sighting) -> Steps:
+        if seen.ref != self.job.ticket_ref:
+            raise UnreadableError("the API answered with another ticket")
+        sightings = {seen.ref: seen}
+        return await self.store.run(
+            lambda database: self.desk.steps(database, self.connector, sightings, now_ms=self.now_ms)
+        )
+
+    async def _write(self, seen: Sighting) -> Done:
+        answer = Answer.from_json(self.job.content)
+        ticket = await self.store.run(partial(self._ticket))
+        plan = self._plan(answer, ticket)
+        note = plan.note
+        if note is not None and self.job.n_attempts > 1:
+            marker = marker_of(answer.prediction_id)
+            if await self.connector.helpdesk.has_note(self.api, self.job.ticket_ref, marker):
+                note = None
+        if self.connector.dry_run:
+            would = [*(f"would set {head} to {value}" for head, value in plan.values.items()), *plan.said]
+            return Done("; ".join([*would, *(["would add a note"] if note is not None else [])]) or "nothing to write")
+        if plan.values or note is not None:
+            await self.connector.helpdesk.write(self.api, self.job.ticket_ref, Change(plan.values, note, seen))
+        said = [*(f"{head} set to {value}" for head, value in plan.values.items()), *plan.said]
+        if plan.note is not None:
+            said.append("note added" if note is not None else "note there already")
+        return Done("; ".join(said) or "nothing left to write", self._written(plan.values))
+
+    def _ticket(self, database: Database) -> HelpdeskTicket:
+        return find_ticket(database, self.connector.name, self.job.ticket_ref) or HelpdeskTicket()
+
+    def _plan(self, answer: Answer, ticket: HelpdeskTicket) -> _Plan:
+        values: dict[str, str] = {}
+        said: list[str] = []
+        free = set()
+        for head in (*answer.set, *answer.suggest):
+            state = ticket.heads.get(head)
+            if state is None or (not state.is_changed and self.connector.is_unset(head, state.seen)):
+                free.add(head)
+        for head, label in answer.set.items():
+            word = self.connector.word_of(head, label)
+            state = ticket.heads.get(head)
+            if state is not None and state.seen is not None and state.seen.casefold() == word.casefold():
+                said.append(f"{head} is {word} already")
+            elif head in free:
+                values[head] = word
+            else:
+                said.append(f"{head} left as somebody set it")
+        suggest = {head: suggestion for head, suggestion in answer.suggest.items() if head in free}
+        return _Plan(values, note_text(suggest, answer.prediction_id) if suggest else None, tuple(said))
+
+    def _written(self, values: dict[str, str]) -> Steps:
+        def decide(before: HelpdeskTicket | None) -> Step | None:
+            return None if before is None else Step(written(before, values), "known")
+
+        return self.desk.steps_by(self.connector, {self.job.ticket_ref: decide}, now_ms=self.now_ms)
