@@ -4,10 +4,10 @@ ARG PYTHON_IMAGE=python:3.13-slim
 FROM ${PYTHON_IMAGE} AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 RUN python -m venv /opt/venv
-COPY requirements-serve.lock requirements-redis.lock requirements-postgres.lock /tmp/
+COPY requirements-serve.lock requirements-redis.lock requirements-postgres.lock requirements-connectors.lock /tmp/
 RUN /opt/venv/bin/python -m pip install --no-deps --require-hashes --only-binary :all: \
         --requirement /tmp/requirements-serve.lock --requirement /tmp/requirements-redis.lock \
-        --requirement /tmp/requirements-postgres.lock \
+        --requirement /tmp/requirements-postgres.lock --requirement /tmp/requirements-connectors.lock \
     && /opt/venv/bin/python -m pip uninstall --yes setuptools pip
 WORKDIR /srv
 COPY main.py ./

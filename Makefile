@@ -92,7 +92,7 @@ sbom: $(VENV)/.installed-dev ## Write reports/sbom.json, the CycloneDX list of w
 	@mkdir -p reports
 	"$(RUN)" -m venv --clear --without-pip .venvs/image
 	"$(RUN)" -m pip --python .venvs/image install --quiet --disable-pip-version-check --no-input --no-deps --require-hashes \
-		--requirement requirements-serve.lock --requirement requirements-redis.lock --requirement requirements-postgres.lock
+		--requirement requirements-serve.lock --requirement requirements-redis.lock --requirement requirements-postgres.lock --requirement requirements-connectors.lock
 	"$(RUN)" -m cyclonedx_py environment --pyproject pyproject.toml --output-reproducible --output-file reports/sbom.json .venvs/image/bin/python
 
 .PHONY: bench
@@ -147,7 +147,7 @@ LOCK := uv pip compile --quiet --universal --generate-hashes --python-version 3.
 .PHONY: lock
 lock: ## Resolve requirements*.txt again into requirements*.lock (needs uv; LOCK_ARGS=--upgrade for newer versions)
 	$(LOCK) $(LOCK_ARGS) requirements-dev.txt --output-file requirements-dev.lock
-	for name in requirements requirements-serve requirements-redis requirements-postgres requirements-signing requirements-teacher tests/helpdesks/django-helpdesk; do \
+	for name in requirements requirements-serve requirements-redis requirements-postgres requirements-connectors requirements-signing requirements-teacher tests/helpdesks/django-helpdesk; do \
 		$(LOCK) --constraint requirements-dev.lock $$name.txt --output-file $$name.lock || exit 1; done
 
 .PHONY: clean

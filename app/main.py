@@ -23,7 +23,6 @@ from app.logging_utils import RequestLog, configure_logging, log_loop_error
 from app.metrics.service_metrics import Metrics
 from app.metrics.shared_values import SharedValues
 from app.models.artifacts import ManifestCheck, trust_any_manifest
-from app.models.schemas import MAX_DESCRIPTION_CHARACTERS, MAX_TITLE_CHARACTERS
 from app.serving.admission import TICKET_UNITS, WAITING_BATCH_UNITS, WAITING_EXPLANATION_UNITS, Admission
 from app.serving.answering import Answering
 from app.serving.joint_prediction import JointPrediction
@@ -34,7 +33,7 @@ from app.web.api import health, metrics, model, review, version
 from app.web.api.classify import BATCH_MAX_BODY_BYTES, BATCH_PATH, CLASSIFY_PATH, classify_routes
 from app.web.api.documentation import complete_openapi
 from app.web.api.documentation_pages import documentation_routes
-from app.web.api.explain import explain_route
+from app.web.api.explain import LONGEST_DESCRIPTION, LONGEST_TITLE, explain_route
 from app.web.api.feedback import FEEDBACK_BATCH_MAX_BODY_BYTES, FEEDBACK_BATCH_PATH, feedback_routes
 from app.web.api.hooks import HOOK_MAX_BODY_BYTES, HOOKS_PATH, hook_route
 from app.web.api.promises import promise_routes
@@ -263,8 +262,8 @@ def _connector_hub(
         answering=answering,
         recorder=loop.recorder,
         keeps_text=settings.store_text != "none",
-        max_title=MAX_TITLE_CHARACTERS,
-        max_description=MAX_DESCRIPTION_CHARACTERS,
+        max_title=LONGEST_TITLE,
+        max_description=LONGEST_DESCRIPTION,
     )
     return ConnectorHub(connectors, store=loop.store, desk=desk, metrics=answering.metrics)
 

@@ -97,6 +97,7 @@ def test_the_image_installs_the_serving_locks_by_hash() -> None:
         "/tmp/requirements-serve.lock",  # noqa: S108 - a path inside the image
         "/tmp/requirements-redis.lock",  # noqa: S108
         "/tmp/requirements-postgres.lock",  # noqa: S108
+        "/tmp/requirements-connectors.lock",  # noqa: S108
     ]
 
 

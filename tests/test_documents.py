@@ -36,7 +36,7 @@ ALERTS = ROOT / "deploy" / "prometheus" / "alerts.yml"
 DASHBOARD = json.loads((ROOT / "deploy" / "grafana" / "ticket-classifier.json").read_text(encoding="utf-8"))
 KUBERNETES = list(yaml.safe_load_all((ROOT / "deploy/kubernetes/ticket-classifier.yaml").read_text(encoding="utf-8")))
 METRIC_ROW = re.compile(r"^\| `(\w+)` \| (counter|gauge|histogram) \| ([`\w, ]*)\| .+ \|$", re.MULTILINE)
-METRIC_NAME = re.compile(r"\b(?:http|ticket|rate_limit|store|service|process)_\w+")
+METRIC_NAME = re.compile(r"\b(?:connector|http|ticket|rate_limit|store|service|process)_\w+")
 SUFFIXES = re.compile(r"_(?:bucket|sum|count)$")
 
 Shown = dict[str, tuple[str, frozenset[str]]]
@@ -55,7 +55,11 @@ def shown(start_service: StartService, write_model: WriteModel, tmp_path: Path) 
     for _ in range(2):
         service.request("POST", "/classify/batch", json={"tickets": [dict(TICKET)] * 100})
     service.get("/nope")
-    service.state["metrics"].model_reloaded("unchanged")
+    metrics = service.state["metrics"]
+    metrics.model_reloaded("unchanged")
+    metrics.connector_event("desk", "delivery", "known")
+    metrics.connector_attempt("desk", "done")
+    metrics.connector_waiting("desk", 1)
     found: Shown = {}
     for family in text_string_to_metric_families(service.get("/metrics").text):
         labels = frozenset(name for sample in family.samples for name in sample.labels) - {"le"}

@@ -29,6 +29,7 @@ NAMES = (
     "requirements-serve",
     "requirements-redis",
     "requirements-postgres",
+    "requirements-connectors",
     "requirements-signing",
     "requirements-teacher",
     "requirements",

@@ -17,6 +17,7 @@ NAMES = (
     "requirements-serve",
     "requirements-redis",
     "requirements-postgres",
+    "requirements-connectors",
     "requirements-signing",
     "requirements-teacher",
     "requirements",

@@ -1,0 +1,68 @@
+"""Whether a connector would work: its API answers, and what the model says has a value there; before it is used."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from app.connectors.api import ApiError
+from app.connectors.hub import api_of
+from app.connectors.sighting import UnreadableError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from app.connectors.connector import Connector
+
+_MOST_SHOWN: Final = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was tried, and what came of it."""
+
+    is_ok: bool
+    text: str
+
+
+async def check(connector: Connector, labels: Mapping[str, Collection[str]]) -> list[Finding]:
+    """Return what was found; ``labels`` are those of the model, by head."""
+    # A file that was read has them: without one it is refused.
+    findings = [Finding(is_ok=True, text=f"secret: {', '.join(connector.secret_names)}")]
+    if connector.api_url is None:
+        return [*findings, Finding(is_ok=True, text="no api_url: it only listens")]
+    api = api_of(connector)
+    try:
+        choices = await connector.helpdesk.choices(api)
+    except (ApiError, UnreadableError) as error:
+        hint = f"; is {connector.api_token_name} right?" if "answered 40" in str(error) else ""
+        return [*findings, Finding(is_ok=False, text=f"API: {error}{hint}")]
+    finally:
+        await api.close()
+    findings.append(Finding(is_ok=True, text=f"API answers: {connector.api_url}"))
+    for head in connector.write:
+        findings.extend(_check_head(connector, head, labels.get(head), choices.get(head)))
+    return findings
+
+
+def _check_head(
+    connector: Connector, head: str, labels: Collection[str] | None, values: Collection[str] | None
+) -> list[Finding]:
+    if labels is None:
+        return [Finding(is_ok=False, text=f"{head}: the model has no such head")]
+    written = ", ".join(f"{label} -> {connector.word_of(head, label)}" for label in labels)
+    if values is None:
+        return [Finding(is_ok=True, text=f"{head}: {written} (the helpdesk does not tell which values exist)")]
+    known = {value.casefold() for value in values}
+    missing = [label for label in labels if connector.word_of(head, label).casefold() not in known]
+    if not missing:
+        return [Finding(is_ok=True, text=f"{head}: {written}")]
+    there = ", ".join(f'"{value}"' for value in sorted(values)[:_MOST_SHOWN]) + ", ..." * (len(values) > _MOST_SHOWN)
+    return [
+        Finding(
+            is_ok=False,
+            text=f'{head}: "{label}" is written as "{connector.word_of(head, label)}", which does not exist there: '
+            f"map it under [{connector.name}.labels.{head}]; there are {there}",
+        )
+        for label in missing
+    ]
