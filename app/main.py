@@ -76,6 +76,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app_metrics, drift = Metrics(values), DriftMonitor(values, window=settings.drift_window)
     app_metrics.show(DriftCollector(drift))
     limiter, clients = _rate_limiter(settings, app_metrics), _clients(settings)
+    hook = hook_route(clients=clients, limiter=limiter)
     app = Application(
         title="Ticket classifier",
         version=__version__,
@@ -90,7 +91,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         lifespan=_lifespan(settings, values, app_metrics, drift, limiter, clients),
         routes=[
             *_routes(settings),
-            hook_route(clients=clients, limiter=limiter),
+            hook,
+            _head_of(hook),
             *console_routes(
                 clients=clients,
                 attempts=LocalRateLimiter(limit=SIGN_IN_ATTEMPTS, window_seconds=60),

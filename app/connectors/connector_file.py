@@ -185,7 +185,7 @@ def _connector(name: str, content: object, environment: Mapping[str, str]) -> Co
         words=_words(table, helpdesk),
         unset=_unset(table, helpdesk),
         allow_from=tuple(_network(text) for text in table.texts("allow_from")),
-        not_people=frozenset(table.texts("not_people")),
+        not_people=helpdesk.not_people.union(table.texts("not_people")),
         calls_per_minute=table.number("calls_per_minute", helpdesk.calls_per_minute, low=1, high=_MAX_CALLS_PER_MINUTE),
         look_seconds=table.number(
             "look_seconds",

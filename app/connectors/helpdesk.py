@@ -47,6 +47,8 @@ class Helpdesk(ABC):
     fields: ClassVar[Mapping[str, str]] = {}
     # What a field says, by head, when nobody has chosen anything.
     unset: ClassVar[Mapping[str, Sequence[str | None]]] = {PRIORITY: (None,), DEPARTMENT: (None,)}
+    # What it calls those who change tickets and are no people.
+    not_people: ClassVar[frozenset[str]] = frozenset()
     # What its API admits with room to spare.
     calls_per_minute: ClassVar[int] = 60
     # How often changes are looked for; 0 where there is no way to ask for them.

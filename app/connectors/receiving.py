@@ -59,20 +59,24 @@ class Receiver:
         self._metrics = metrics
         self._on_work = on_work
 
-    async def receive(self, name: str, delivery: Delivery) -> Receipt:
-        """Do what follows from ``delivery``, durably; raise ``ServiceError``.
-
-        404 for a connector that is not there, 401 for what nobody signed who may, 503 when it could not be kept.
-        """
+    def connector(self, name: str) -> Connector:
+        """Return the connector of that name; raise ``ServiceError`` (404) if there is none."""
         connector = self._connectors.get(name)
         if connector is None:
             raise ServiceError(UNKNOWN_CONNECTOR)
+        return connector
+
+    async def receive(self, connector: Connector, delivery: Delivery) -> Receipt:
+        """Do what follows from ``delivery``, durably; raise ``ServiceError``.
+
+        401 for what nobody signed who may, 503 when it could not be kept.
+        """
         if not _is_admitted(connector, delivery):
-            self._metrics.connector_event(name, "delivery", "refused")
+            self._metrics.connector_event(connector.name, "delivery", "refused")
             raise ServiceError(INVALID_SIGNATURE)
         received, sightings = await asyncio.to_thread(_read, connector, delivery)
         receipt = await self._kept(connector, received, sightings)
-        self._metrics.connector_event(name, "delivery", receipt.outcome)
+        self._metrics.connector_event(connector.name, "delivery", receipt.outcome)
         return receipt
 
     async def _kept(self, connector: Connector, received: Received, sightings: Mapping[str, Sighting]) -> Receipt:

@@ -166,3 +166,9 @@ def test_the_vector_of_the_standard_webhooks_libraries_is_accepted() -> None:
     digest = base64.b64encode(hmac.new(secret, signed_content, hashlib.sha256).digest()).decode()
 
     assert digest == "g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+
+
+def test_a_helpdesk_may_look_whether_the_address_is_there(connected: ConnectedService) -> None:
+    there, nowhere = (connected.service.request("HEAD", f"/hooks/{name}") for name in ("desk", "dask"))
+
+    assert (there.status_code, there.content, nowhere.status_code) == (200, b"", 404)

@@ -62,6 +62,11 @@ async def _take(scope: Scope, receive: Receive, send: Send, *, clients: ClientId
     hub: ConnectorHub | None = scope["state"]["connectors"]
     if hub is None:
         raise ServiceError(UNKNOWN_CONNECTOR)
+    connector = hub.receiver.connector(scope["path_params"]["name"])
+    if scope["method"] == "HEAD":
+        # Some helpdesks look whether anybody is there before they take the address, and sign nothing then.
+        await send_json(send, b"")
+        return
     headers, peer = scope["headers"], scope.get("client")
     delivery = Delivery(
         body=await read_body(receive),
@@ -72,7 +77,7 @@ async def _take(scope: Scope, receive: Receive, send: Send, *, clients: ClientId
         received_ms=time.time_ns() // 1_000_000,
     )
     try:
-        receipt = await hub.receiver.receive(scope["path_params"]["name"], delivery)
+        receipt = await hub.receiver.receive(connector, delivery)
     except ServiceError as error:
         if error.kind is INVALID_SIGNATURE:
             quota = await limiter.hit(clients.identify(headers, peer).identity)
