@@ -39,7 +39,8 @@ async def check(connector: Connector, labels: Mapping[str, Collection[str]]) -> 
         return [*findings, Finding(is_ok=False, text=f"API: {error}{hint}")]
     finally:
         await api.close()
-    findings.append(Finding(is_ok=True, text=f"API answers: {connector.api_url}"))
+    answers = "answers" if connector.helpdesk.can_be_checked else "is not asked, because api.check is missing"
+    findings.append(Finding(is_ok=True, text=f"API {answers}: {connector.api_url}"))
     for head in connector.write:
         findings.extend(_check_head(connector, head, labels.get(head), choices.get(head)))
     return findings

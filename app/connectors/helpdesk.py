@@ -110,7 +110,12 @@ class Helpdesk(ABC):
 
     @abstractmethod
     async def choices(self, api: Api) -> Mapping[str, frozenset[str]]:
-        """Return the values that exist, by head, as far as the helpdesk tells; for ``check``."""
+        """Return the values that exist, by head, as far as the helpdesk tells; for ``check``, which it answers."""
+
+    @property
+    def can_be_checked(self) -> bool:
+        """Whether ``choices`` asks the helpdesk anything."""
+        return True
 
 
 async def _nothing() -> AsyncIterator[Sighting]:

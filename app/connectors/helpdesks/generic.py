@@ -28,7 +28,14 @@ _POINTERS: Final[Mapping[str, str]] = {
     DEPARTMENT: "/department",
 }
 _TICKET_PARTS: Final = frozenset(_POINTERS) - {PRIORITY, DEPARTMENT}
-_API: Final[Mapping[str, str]] = {"read": "", "write": "", "method": "PATCH", "note": "", "note_field": "body"}
+_API: Final[Mapping[str, str]] = {
+    "read": "",
+    "write": "",
+    "method": "PATCH",
+    "note": "",
+    "note_field": "body",
+    "check": "",
+}
 _METHODS: Final = ("PATCH", "PUT", "POST")
 _SIGNATURES: Final = ("standard-webhooks", "hub-sha256", "secret")
 
@@ -122,8 +129,13 @@ class GenericHelpdesk(Helpdesk):
             return False
 
     async def choices(self, api: Api) -> Mapping[str, frozenset[str]]:
-        del api
+        if self._api["check"]:
+            await api.get(self._api["check"])
         return {}
+
+    @property
+    def can_be_checked(self) -> bool:
+        return bool(self._api["check"])
 
     def _path(self, name: str, ref: str) -> str:
         template = self._api[name]
