@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -26,7 +26,7 @@ secret_env = "DESK_SECRET"
 api_url = "{url}"
 api_token_env = "DESK_TOKEN"
 write = ["priority", "department"]
-api = {{read = "/tickets/{{id}}", write = "/tickets/{{id}}"}}
+api = {{read = "/tickets/{{id}}", write = "/tickets/{{id}}", check = "/tickets/1"}}
 [desk.labels.department]
 Billing = "Accounts"
 """
@@ -34,7 +34,7 @@ TERMS = Terms(lease_ms=90_000, interval_ms=0, trial_after=5)
 
 
 @pytest.fixture
-def settings(tmp_path: Path, models_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
+def settings(tmp_path: Path, models_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     """Set what the command reads from the environment, with a file of connectors of the given text."""
 
     def write(text: str) -> None:
@@ -50,13 +50,15 @@ def settings(tmp_path: Path, models_dir: Path, monkeypatch: pytest.MonkeyPatch) 
             monkeypatch.setenv(name, value)
 
     monkeypatch.chdir(tmp_path)
-    yield write
+    return write
 
 
 def test_a_connector_whose_api_answers_passes(
     settings: Callable[[str], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with running(Generic(token=TOKEN)) as url:
+    helpdesk = Generic(token=TOKEN)
+    helpdesk.create("1")
+    with running(helpdesk) as url:
         settings(TABLE.format(url=url))
 
         assert main(["check"]) == 0
@@ -66,6 +68,17 @@ def test_a_connector_whose_api_answers_passes(
     assert "FAIL" not in said
     assert SECRET not in said
     assert TOKEN not in said
+
+
+def test_a_connector_whose_token_is_not_accepted_fails(
+    settings: Callable[[str], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with running(Generic(token="another")) as url:
+        settings(TABLE.format(url=url))
+
+        assert main(["check"]) == 1
+
+    assert "FAIL  API: GET /tickets/1: answered 401; is DESK_TOKEN right?" in capsys.readouterr().out
 
 
 def test_a_delivery_is_rehearsed_without_a_store_or_a_helpdesk(
