@@ -127,8 +127,9 @@ def _parser() -> argparse.ArgumentParser:
     again.add_argument("--job", action="append", default=[], metavar="ID", help="only this one; may be repeated")
     dry_run = commands.add_parser("dry-run", help="say what would follow from a delivery; nothing is kept or written")
     dry_run.add_argument("file", type=Path, metavar="FILE", help="the body of the delivery; -: standard input")
+    parser.add_argument("--connector", metavar="NAME", help="only this one, before or after the command")
     for command in (checks, again, dry_run):
-        command.add_argument("--connector", metavar="NAME", help="only this one")
+        command.add_argument("--connector", metavar="NAME", default=argparse.SUPPRESS, help="only this one")
     return parser
 
 

@@ -29,7 +29,7 @@ EXPECTED_ROUTES = {
     "/feedback/batch": {"POST"},
     "/feedback/{feedback_id}": {"DELETE"},
     "/tickets/{ticket_id:path}": {"DELETE"},
-    "/hooks/{name}": {"POST"},
+    "/hooks/{name}": {"POST", "HEAD"},
     "/model/status": {"GET", "HEAD"},
     "/model/drift": {"GET", "HEAD"},
     "/model/promises": {"GET", "HEAD"},
