@@ -38,7 +38,9 @@ class _Ticket:
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
+class Known:
+    """What the store says of a connector once and for all."""
+
     secret: bytes
     began_ms: int
 
@@ -57,7 +59,7 @@ class TicketDesk:
     max_title: int
     max_description: int
     # What the store says of a connector once and for all, by its name.
-    _known: dict[str, _Known] = field(default_factory=dict, init=False)
+    _known: dict[str, Known] = field(default_factory=dict, init=False)
 
     def steps(
         self, database: Database, connector: Connector, sightings: Mapping[str, Sighting], *, now_ms: int
@@ -80,12 +82,15 @@ class TicketDesk:
             now_ms=now_ms,
         )
 
+    def learn(self, database: Database, connector: Connector, *, now_ms: int) -> Known:
+        """Ask the store once for what does not change, so that no delivery has to wait for it."""
+        secret = shared_secret(database, _SECRET_NAME)
+        known = self._known[connector.name] = Known(secret, began_ms(database, connector.name, now_ms=now_ms))
+        return known
+
     def _rules(self, database: Database, connector: Connector, now_ms: int) -> Rules:
         model = self._model()
-        known = self._known.get(connector.name)
-        if known is None:
-            secret = shared_secret(database, _SECRET_NAME)
-            known = self._known[connector.name] = _Known(secret, began_ms(database, connector.name, now_ms=now_ms))
+        known = self._known.get(connector.name) or self.learn(database, connector, now_ms=now_ms)
 
         def reviewer_of(actor: str) -> str:
             # Of people's numbers a plain hash would tell who it was.

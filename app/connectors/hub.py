@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from app.connectors.api import Api
 from app.connectors.looking import Looker
 from app.connectors.receiving import Receiver
 from app.connectors.sender import Sender
+from app.store.database import StoreUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,6 +38,10 @@ class ConnectorHub:
 
     async def start(self) -> None:
         """Begin to send and to look."""
+        for connector in self.connectors:
+            # What is not learned now is learned with the first delivery.
+            with contextlib.suppress(StoreUnavailableError):
+                await self._store.run(partial(self._desk.learn, connector=connector, now_ms=_now_ms()))
         self._apis = {connector.name: api_of(connector) for connector in self.connectors if connector.api_url}
         by_name = {connector.name: connector for connector in self.connectors}
         sender = Sender(by_name, self._apis, store=self._store, desk=self._desk, metrics=self._metrics, now_ms=_now_ms)

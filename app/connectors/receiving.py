@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 # Helpdesks count an answer that takes longer as none, some after a second.
-_ANSWER_SECONDS: Final = 0.8
+ANSWER_SECONDS: Final = 0.8
 _MAX_REF_CHARACTERS: Final = 128
 _MAX_SIGHTINGS: Final = 200
 _TELLING: Final = ("review", "classified", "queued", "recorded")
@@ -52,12 +52,14 @@ class Receiver:
         desk: TicketDesk,
         metrics: Metrics,
         on_work: asyncio.Event,
+        answer_seconds: float = ANSWER_SECONDS,
     ) -> None:
         self._connectors = {connector.name: connector for connector in connectors}
         self._store = store
         self._desk = desk
         self._metrics = metrics
         self._on_work = on_work
+        self.answer_seconds = answer_seconds
 
     def connector(self, name: str) -> Connector:
         """Return the connector of that name; raise ``ServiceError`` (404) if there is none."""
@@ -85,7 +87,7 @@ class Receiver:
             return receive(database, received, steps, outcome_of=partial(_outcome, received))
 
         keeping = asyncio.ensure_future(self._store.run(work))
-        done, _ = await asyncio.wait({keeping}, timeout=_ANSWER_SECONDS)
+        done, _ = await asyncio.wait({keeping}, timeout=self.answer_seconds)
         if not done:
             # It may be kept all the same; then the helpdesk's next attempt is a duplicate.
             keeping.add_done_callback(_forget)

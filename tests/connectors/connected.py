@@ -96,6 +96,8 @@ def connecting(
         path = tmp_path / "connectors.toml"
         path.write_text(f'[desk]\nsecret_env = "DESK_SECRET"\n{table}\n', encoding="utf-8")
         service = start_service(connectors_file=path, store_url=store_url, audit_share=0, **settings)
+        # However slow the machine is, unless a test is about that.
+        service.state["connectors"].receiver.answer_seconds = 60.0
         return ConnectedService(service, store_url)
 
     yield start
