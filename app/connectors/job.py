@@ -68,7 +68,7 @@ class Attempt:
             # What people have changed since is known before anything is written.
             await self.store.run(partial(advance, steps=steps))
             try:
-                return await self._write(seen)
+                return await self._write(seen, is_first=reading == 0 and self.job.n_attempts == 1)
             except ConflictError:
                 if reading == _MAX_READINGS - 1:
                     raise
@@ -82,12 +82,15 @@ class Attempt:
             lambda database: self.desk.steps(database, self.connector, sightings, now_ms=self.now_ms)
         )
 
-    async def _write(self, seen: Sighting) -> Done:
+    async def _write(self, seen: Sighting, *, is_first: bool) -> Done:
+        if seen.is_closed:
+            # Some helpdesks would open it again.
+            return Done("the ticket is closed")
         answer = Answer.from_json(self.job.content)
         ticket = await self.store.run(partial(self._ticket))
         plan = self._plan(answer, ticket)
         note = plan.note
-        if note is not None and self.job.n_attempts > 1:
+        if note is not None and not is_first:
             marker = marker_of(answer.prediction_id)
             if await self.connector.helpdesk.has_note(self.api, self.job.ticket_ref, marker):
                 note = None

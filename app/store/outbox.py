@@ -209,7 +209,8 @@ def send_again(
         which.append(outbox.c.connector == connector)
     if job_ids is not None:
         which.append(outbox.c.job_id.in_(job_ids))
-    again = {"state": "waiting", "n_attempts": 0, "wanted_ms": now_ms, "due_ms": now_ms, "finished_ms": None}
+    # It was attempted, so that what an attempt left behind is looked for.
+    again = {"state": "waiting", "n_attempts": 1, "wanted_ms": now_ms, "due_ms": now_ms, "finished_ms": None}
     with database.writing() as connection:
         return connection.execute(update(outbox).where(*which).values(again)).rowcount
 

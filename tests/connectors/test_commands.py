@@ -118,7 +118,7 @@ def test_what_was_given_up_is_tried_again_on_demand(
 
         again = claim(database, "desk", TERMS, now_ms=time.time_ns() // 1_000_000).job
         assert again is not None
-        assert (again.ticket_ref, again.n_attempts) == ("7", 1)
+        assert (again.ticket_ref, again.n_attempts) == ("7", 2)
     assert capsys.readouterr().out == "1 are tried again for a day from now on\n"
 
 
