@@ -42,6 +42,8 @@ class Sighting:
     # Who changed it, in whichever way the helpdesk names people.
     actor: str | None = None
     is_closed: bool | None = None
+    # It only tells that something changed: what that is has to be fetched.
+    is_hint: bool = False
     # What a conditional write is to quote: an ETag, or the time of the last change as it was written.
     version: str | None = None
 

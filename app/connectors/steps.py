@@ -82,6 +82,8 @@ class Rules:
         if before is None or before.prediction_id is None:
             is_old = sighting.created_ms is not None and sighting.created_ms < self.began_ms
             return None if is_old else self._first(sighting, before)
+        if sighting.is_hint:
+            return None if self.connector.api_url is None else Step(before, "queued", job=NewJob(CLASSIFY, "{}"))
         is_late = sighting.changed_ms is not None and sighting.changed_ms < (before.changed_ms or 0)
         return None if is_late else self._next(sighting, before)
 
