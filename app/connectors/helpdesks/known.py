@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _CLASSES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
     {
         "generic": ("generic", "GenericHelpdesk"),
+        "zendesk": ("zendesk", "ZendeskHelpdesk"),
     }
 )
 TYPES: Final = tuple(_CLASSES)

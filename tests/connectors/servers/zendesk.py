@@ -16,8 +16,6 @@ from typing import Any
 
 from tests.connectors.servers.dialect import Dialect, Reply, Request, Route
 
-TOKEN = "agent@acme.example/token:t0ken"
-SECRET = "c2lnbmluZyBzZWNyZXQ="
 API_USER = 900
 PRIORITIES = ("urgent", "high", "normal", "low")
 
@@ -28,20 +26,25 @@ class Ticket:
     subject: str
     description: str
     requester_id: int
+    created_at: datetime
     updated_at: datetime
     priority: str | None = None
     group_id: int | None = None
     status: str = "new"
     actor_id: int | None = None
+    custom: dict[int, str | None] = field(default_factory=dict)
     comments: list[dict[str, Any]] = field(default_factory=list)
 
 
 class Zendesk(Dialect):
-    """`https://SUBDOMAIN.zendesk.com` with an API token of one agent."""
+    """`https://SUBDOMAIN.zendesk.com`; `token` is one of OAuth, or an API token as `ADDRESS/token:TOKEN`."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, token: str, secret: str) -> None:
         super().__init__()
-        self.now = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+        self.token = token
+        self.secret = secret
+        # A little ahead, so that no ticket is older than the service that hears of it.
+        self.now = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=2)
         self.same_second = False
         self.page_size = 100
         self.tickets: dict[int, Ticket] = {}
@@ -55,7 +58,7 @@ class Zendesk(Dialect):
         requester_id = 5000 + len(self.emails)
         self.emails[requester_id] = email
         number = 101 + len(self.tickets)
-        ticket = Ticket(number, subject, description, requester_id, self.now, actor_id=requester_id, **values)
+        ticket = Ticket(number, subject, description, requester_id, self.now, self.now, actor_id=requester_id, **values)
         ticket.comments.append({"id": 1, "body": description, "public": True, "author_id": requester_id})
         self.tickets[number] = ticket
         return ticket
@@ -79,7 +82,7 @@ class Zendesk(Dialect):
             "group_id": None if ticket.group_id is None else str(ticket.group_id),
             "requester_id": str(ticket.requester_id),
             "actor_id": str(ticket.actor_id),
-            "created_at": _text(ticket.updated_at),
+            "created_at": _text(ticket.created_at),
             "updated_at": _text(ticket.updated_at),
             "tags": [],
             "via": {"channel": "web_service"},
@@ -99,7 +102,7 @@ class Zendesk(Dialect):
     def signed(self, body: bytes, at: datetime, *, invocation: str = "8350205582") -> dict[str, str]:
         """Return the headers of a delivery."""
         timestamp = _text(at)
-        digest = hmac.new(SECRET.encode(), timestamp.encode() + body, hashlib.sha256).digest()
+        digest = hmac.new(self.secret.encode(), timestamp.encode() + body, hashlib.sha256).digest()
         return {
             "content-type": "application/json; charset=utf-8",
             "x-zendesk-account-id": "22129848",
@@ -122,8 +125,8 @@ class Zendesk(Dialect):
         )
 
     def is_authenticated(self, request: Request) -> bool:
-        name, _, password = TOKEN.rpartition(":")
-        return request.basic() == (name, password)
+        name, _, password = self.token.rpartition(":")
+        return request.basic() == (name, password) or request.bearer() == self.token
 
     def unauthenticated(self) -> Reply:
         return Reply(401, {"error": "Couldn't authenticate you"})
@@ -178,6 +181,7 @@ class Zendesk(Dialect):
         self._tick()
         ticket.priority = wanted.get("priority", ticket.priority)
         ticket.group_id = wanted.get("group_id", ticket.group_id)
+        ticket.custom |= {row["id"]: row["value"] for row in wanted.get("custom_fields", [])}
         if "comment" in wanted:
             comment = {"id": len(ticket.comments) + 1, "author_id": API_USER, **wanted["comment"]}
             ticket.comments.append({"plain_body": comment["body"], **comment})
@@ -221,6 +225,8 @@ def _shown(ticket: Ticket) -> dict[str, Any]:
         "status": ticket.status,
         "group_id": ticket.group_id,
         "requester_id": ticket.requester_id,
+        "custom_fields": [{"id": number, "value": value} for number, value in ticket.custom.items()],
+        "created_at": _text(ticket.created_at),
         "updated_at": _text(ticket.updated_at),
     }
 
