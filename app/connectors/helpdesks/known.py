@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 # Module and class by type.
 _CLASSES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
     {
+        "freshdesk": ("freshdesk", "FreshdeskHelpdesk"),
         "generic": ("generic", "GenericHelpdesk"),
         "zendesk": ("zendesk", "ZendeskHelpdesk"),
     }

@@ -11,8 +11,6 @@ from typing import Any
 
 from tests.connectors.servers.dialect import Dialect, Reply, Request, Route
 
-KEY = "k3y"
-SECRET = "s3cret"
 PRIORITIES = {1: "Low", 2: "Medium", 3: "High", 4: "Urgent"}
 STATUSES = {2: "Open", 3: "Pending", 4: "Resolved", 5: "Closed"}
 
@@ -23,6 +21,7 @@ class Ticket:
     subject: str
     description: str  # HTML
     email: str
+    created_at: datetime
     updated_at: datetime
     priority: int = 1  # Freshdesk has no ticket without a priority
     group_id: int | None = None
@@ -33,9 +32,13 @@ class Ticket:
 class Freshdesk(Dialect):
     """`https://DOMAIN.freshdesk.com` with the API key of one agent."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, key: str, secret: str) -> None:
         super().__init__()
-        self.now = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+        self.key = key
+        self.secret = secret
+        # A little ahead, so that no ticket is older than the service that hears of it.
+        self.now = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=2)
+        self.same_second = False
         self.page_size = 100
         self.tickets: dict[int, Ticket] = {}
         self.groups: dict[int, str] = {21: "Billing", 22: "Technical Support"}
@@ -45,7 +48,7 @@ class Freshdesk(Dialect):
     def created(self, subject: str, description: str, *, email: str = "ann@customer.example", **values: Any) -> Ticket:  # noqa: ANN401
         self._tick()
         number = 301 + len(self.tickets)
-        ticket = Ticket(number, subject, description, email, self.now, **values)
+        ticket = Ticket(number, subject, description, email, self.now, self.now, **values)
         self.tickets[number] = ticket
         return ticket
 
@@ -85,7 +88,7 @@ class Freshdesk(Dialect):
 
     def headers(self) -> dict[str, str]:
         """Return the headers of a delivery: authenticated with user name and password, as the rule's form has it."""
-        encoded = base64.b64encode(f"freshdesk:{SECRET}".encode()).decode()
+        encoded = base64.b64encode(f"freshdesk:{self.secret}".encode()).decode()
         return {"content-type": "application/json", "authorization": f"Basic {encoded}"}
 
     # What it answers.
@@ -102,7 +105,7 @@ class Freshdesk(Dialect):
         )
 
     def is_authenticated(self, request: Request) -> bool:
-        return request.basic() == (KEY, "X")
+        return request.basic() == (self.key, "X")
 
     def unauthenticated(self) -> Reply:
         content = {"code": "invalid_credentials", "message": "You have to be logged in to perform this action."}
@@ -182,7 +185,8 @@ class Freshdesk(Dialect):
         return Reply(200, rows[start : start + size], headers)
 
     def _tick(self) -> None:
-        self.now += timedelta(seconds=1)
+        if not self.same_second:
+            self.now += timedelta(seconds=1)
 
 
 def _shown(ticket: Ticket, included: str) -> dict[str, Any]:
@@ -192,6 +196,7 @@ def _shown(ticket: Ticket, included: str) -> dict[str, Any]:
         "priority": ticket.priority,
         "status": ticket.status,
         "group_id": ticket.group_id,
+        "created_at": f"{ticket.created_at:%Y-%m-%dT%H:%M:%SZ}",
         "updated_at": f"{ticket.updated_at:%Y-%m-%dT%H:%M:%SZ}",
     }
     if "description" in included:
