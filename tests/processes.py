@@ -48,13 +48,16 @@ class ServiceProcess:
             time.sleep(0.02)
 
     def wait_until_live(self) -> None:
-        def is_live() -> bool:
-            try:
-                return httpx.get(f"{self.base_url}/health/live", timeout=2).status_code == httpx.codes.OK
-            except httpx.TransportError:
-                return False
+        # One client: making one reads the system's certificates, which takes longer than the pause between looks.
+        with httpx.Client(timeout=2) as client:
 
-        self.wait_for(is_live)
+            def is_live() -> bool:
+                try:
+                    return client.get(f"{self.base_url}/health/live").status_code == httpx.codes.OK
+                except httpx.TransportError:
+                    return False
+
+            self.wait_for(is_live)
 
     def stop(self) -> int:
         """Ask it to end, and return its exit code."""
