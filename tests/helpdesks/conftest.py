@@ -1,4 +1,4 @@
-"""django-helpdesk for these tests: installed once a checkout, prepared once a run, started for each test."""
+"""Helpdesks for these tests: installed once a checkout or machine, prepared once a run, started for each test."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpdesks import request_tracker
 from tests.helpdesks.django_helpdesk import LOCK, DjangoHelpdesk, prepare
 from tests.helpdesks.environments import python_or_skip
+from tests.helpdesks.request_tracker import RequestTracker
 
 StartHelpdesk = Callable[..., DjangoHelpdesk]
+StartRequestTracker = Callable[..., RequestTracker]
 
 
 @pytest.fixture(scope="session")
@@ -37,6 +40,31 @@ def start_helpdesk(django_python: Path, django_database: Path, tmp_path: Path) -
             directory.mkdir()
             shutil.copy(django_database, directory)
             helpdesk = DjangoHelpdesk(django_python, directory, webhook_url=webhook_url)
+            stack.callback(helpdesk.close)
+            helpdesk.start()
+            return helpdesk
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def request_tracker_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database of Request Tracker without tickets, to be copied: making one takes longer than starting on it."""
+    if (reason := request_tracker.missing()) is not None:
+        pytest.skip(reason)
+    return request_tracker.prepare(tmp_path_factory.mktemp("request-tracker"))
+
+
+@pytest.fixture
+def start_request_tracker(request_tracker_database: Path, tmp_path: Path) -> Iterator[StartRequestTracker]:
+    """Start a Request Tracker with a database of its own, and wait until it answers."""
+    with contextlib.ExitStack() as stack:
+
+        def start(*, webhook_url: str | None = None, webhook_secret: str = "") -> RequestTracker:
+            directory = tmp_path / f"request-tracker-{len(list(tmp_path.glob('request-tracker-*')))}"
+            directory.mkdir()
+            shutil.copy(request_tracker_database, directory)
+            helpdesk = RequestTracker(directory, webhook_url=webhook_url, webhook_secret=webhook_secret)
             stack.callback(helpdesk.close)
             helpdesk.start()
             return helpdesk

@@ -14,6 +14,7 @@ class Hook:
     def __init__(self) -> None:
         self.bodies: list[dict[str, Any]] = []
         self.authorizations: list[str | None] = []
+        self.deliveries: list[tuple[bytes, dict[str, str]]] = []
         keeper = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -21,6 +22,7 @@ class Hook:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 keeper.bodies.append(json.loads(body))
                 keeper.authorizations.append(self.headers["Authorization"])
+                keeper.deliveries.append((body, {name.lower(): value for name, value in self.headers.items()}))
                 self.send_response(200)
                 self.end_headers()
 
