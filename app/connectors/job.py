@@ -7,12 +7,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from app.connectors.api import ConflictError, RefusedError
-from app.connectors.notes import marker_of, note_text
+from app.connectors.notes import marker_of
+from app.connectors.planning import plan
 from app.connectors.sighting import Change, Sighting, UnreadableError
 from app.connectors.steps import CLASSIFY, Answer, written
 from app.store.helpdesk_tickets import HelpdeskTicket, Step, Steps, advance, find_ticket
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from app.connectors.api import Api
     from app.connectors.classifying import TicketDesk
     from app.connectors.connector import Connector
@@ -31,15 +34,6 @@ class Done:
 
     result: str
     steps: Steps | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """What is to be written over what was seen, and what is said of the heads that are not."""
-
-    values: dict[str, str]
-    note: str | None
-    said: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,51 +77,28 @@ class Attempt:
         )
 
     async def _write(self, seen: Sighting, *, is_first: bool) -> Done:
-        if seen.is_closed:
-            # Some helpdesks would open it again.
-            return Done("the ticket is closed")
         answer = Answer.from_json(self.job.content)
         ticket = await self.store.run(partial(self._ticket))
-        plan = self._plan(answer, ticket)
-        note = plan.note
+        planned = plan(self.connector, answer, ticket)
+        note = planned.note
         if note is not None and not is_first:
             marker = marker_of(answer.prediction_id)
             if await self.connector.helpdesk.has_note(self.api, self.job.ticket_ref, marker):
                 note = None
         if self.connector.dry_run:
-            would = [*(f"would set {head} to {value}" for head, value in plan.values.items()), *plan.said]
+            would = [*(f"would set {head} to {value}" for head, value in planned.values.items()), *planned.said]
             return Done("; ".join([*would, *(["would add a note"] if note is not None else [])]) or "nothing to write")
-        if plan.values or note is not None:
-            await self.connector.helpdesk.write(self.api, self.job.ticket_ref, Change(plan.values, note, seen))
-        said = [*(f"{head} set to {value}" for head, value in plan.values.items()), *plan.said]
-        if plan.note is not None:
+        if planned.values or note is not None:
+            await self.connector.helpdesk.write(self.api, self.job.ticket_ref, Change(planned.values, note, seen))
+        said = [*(f"{head} set to {value}" for head, value in planned.values.items()), *planned.said]
+        if planned.note is not None:
             said.append("note added" if note is not None else "note there already")
-        return Done("; ".join(said) or "nothing left to write", self._written(plan.values))
+        return Done("; ".join(said) or "nothing left to write", self._written(planned.values))
 
     def _ticket(self, database: Database) -> HelpdeskTicket:
         return find_ticket(database, self.connector.name, self.job.ticket_ref) or HelpdeskTicket()
 
-    def _plan(self, answer: Answer, ticket: HelpdeskTicket) -> _Plan:
-        values: dict[str, str] = {}
-        said: list[str] = []
-        free = set()
-        for head in (*answer.set, *answer.suggest):
-            state = ticket.heads.get(head)
-            if state is None or (not state.is_changed and self.connector.is_unset(head, state.seen)):
-                free.add(head)
-        for head, label in answer.set.items():
-            word = self.connector.word_of(head, label)
-            state = ticket.heads.get(head)
-            if state is not None and state.seen is not None and state.seen.casefold() == word.casefold():
-                said.append(f"{head} is {word} already")
-            elif head in free:
-                values[head] = word
-            else:
-                said.append(f"{head} left as somebody set it")
-        suggest = {head: suggestion for head, suggestion in answer.suggest.items() if head in free}
-        return _Plan(values, note_text(suggest, answer.prediction_id) if suggest else None, tuple(said))
-
-    def _written(self, values: dict[str, str]) -> Steps:
+    def _written(self, values: Mapping[str, str]) -> Steps:
         def decide(before: HelpdeskTicket | None) -> Step | None:
             return None if before is None else Step(written(before, values), "known")
 

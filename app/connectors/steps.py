@@ -143,12 +143,15 @@ class Rules:
             if state is None or not state.is_said or _same(value, state.planned):
                 heads[head] = replace(state or HeadState(), seen=value, is_said=True)
                 continue
-            if _same(value, state.seen):
+            is_unset = self.connector.is_unset(head, value)
+            if _same(value, state.seen) or (is_unset and _is_of_before_our_write(sighting, state, before)):
                 continue
             label = self._label(head, value, state) if is_person else None
             if label not in {None, state.judged}:
                 labels[head] = label
-            heads[head] = replace(state, seen=value, planned=None, is_changed=True, judged=label or state.judged)
+            # Where nobody has chosen anything, our own value may still be on its way back to us.
+            planned = state.planned if is_unset else None
+            heads[head] = replace(state, seen=value, planned=planned, is_changed=True, judged=label or state.judged)
         ticket = replace(before, heads=heads, changed_ms=sighting.changed_ms or before.changed_ms)
         ticket, remark = self._closed(ticket, sighting, labels)
         if ticket == before:
@@ -194,12 +197,21 @@ class Rules:
 
 
 def written(ticket: HelpdeskTicket, values: Mapping[str, str]) -> HelpdeskTicket:
-    """Return what is known of a ticket once ``values`` were written."""
+    """Return what is known of a ticket once ``values`` were written; what somebody has set since is newer."""
     heads = {
-        head: replace(state, seen=values[head], is_said=True) if head in values else state
+        head: replace(state, seen=values[head], is_said=True) if head in values and not state.is_changed else state
         for head, state in ticket.heads.items()
     }
     return replace(ticket, heads=heads)
+
+
+def _is_of_before_our_write(sighting: Sighting, state: HeadState, before: HelpdeskTicket) -> bool:
+    """Return whether a field that says nothing, where our value is known to be, may have been sent before that was.
+
+    Two webhooks for one event say the same time, and many say none; only the last of all closes the ticket.
+    """
+    is_ours = state.planned is not None and _same(state.seen, state.planned)
+    return is_ours and sighting.changed_ms in {None, before.changed_ms} and not sighting.is_closed
 
 
 def _same(value: str | None, other: str | None) -> bool:
