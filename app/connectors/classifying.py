@@ -10,8 +10,8 @@ from app.connectors.pacing import OVERLAP_MS
 from app.connectors.steps import Classified, Rules
 from app.errors import MODEL_NOT_LOADED, ServiceError
 from app.feedback.judging import judging_by
+from app.store.connector_states import began_ms
 from app.store.helpdesk_tickets import Decide, Steps
-from app.store.outbox import began_ms
 from app.store.shared_secrets import shared_secret
 
 if TYPE_CHECKING:

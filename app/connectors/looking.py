@@ -10,13 +10,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from app.connectors.api import ApiError
-from app.connectors.pacing import OVERLAP_MS, pause_ms
+from app.connectors.pacing import OVERLAP_MS, TRIAL_AFTER, pause_ms
 from app.connectors.receiving import checked
 from app.connectors.sighting import UnreadableError
 from app.errors import ServiceError
+from app.store.connector_states import claim_look, finish_look, note_answer, note_failure
 from app.store.database import StoreUnavailableError
 from app.store.helpdesk_tickets import advance
-from app.store.outbox import claim_look, finish_look, note_answer, note_failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -101,7 +101,7 @@ class Looker:
             logger.info("nobody looks at a helpdesk: %s", error.kind.slug, extra={"connector": name})
         else:
             progress.until_ms = began_ms
-            await self._store.run(partial(note_answer, connector=name, now_ms=self._now_ms()))
+            await self._store.run(partial(note_answer, connector=name, now_ms=self._now_ms(), trial_after=TRIAL_AFTER))
         next_ms = self._now_ms() + 1000 * self._connector.look_seconds
         await self._store.run(
             partial(
@@ -142,5 +142,12 @@ class Looker:
         name = self._connector.name
         logger.warning("a look at a helpdesk failed: %s", problem, extra={"connector": name})
         await self._store.run(
-            partial(note_failure, connector=name, now_ms=self._now_ms(), problem=problem, pause_ms=pause_ms)
+            partial(
+                note_failure,
+                connector=name,
+                now_ms=self._now_ms(),
+                problem=problem,
+                pause_ms=pause_ms,
+                trial_after=TRIAL_AFTER,
+            )
         )

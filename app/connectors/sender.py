@@ -14,17 +14,9 @@ from app.connectors.job import Attempt, Done
 from app.connectors.pacing import GIVE_UP_MS, TRIAL_AFTER, delay_ms, pause_ms
 from app.connectors.sighting import UnreadableError
 from app.errors import ServiceError
+from app.store.connector_states import note_answer, note_failure
 from app.store.database import StoreUnavailableError
-from app.store.outbox import (
-    Ending,
-    Terms,
-    claim,
-    connectors_with_work,
-    count_waiting,
-    finish,
-    note_answer,
-    note_failure,
-)
+from app.store.outbox import Ending, Terms, claim, connectors_with_work, count_waiting, finish
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -139,7 +131,7 @@ class Sender:
 
     async def _succeeded(self, connector: Connector, job: Job, done: Done) -> None:
         ending = Ending(state="done", result=done.result)
-        await self._store.run(partial(note_answer, connector=connector.name, now_ms=self._now_ms()))
+        await self._answered(connector)
         if await self._end(job, ending, done) is None:
             logger.warning("a job took longer than its lease: %s", job.job_id, extra={"connector": connector.name})
         self._metrics.connector_attempt(connector.name, "done")
@@ -156,16 +148,21 @@ class Sender:
                     now_ms=now_ms,
                     problem=reason,
                     pause_ms=lambda n_failures: max(pause_ms(n_failures), retry_after_ms),
+                    trial_after=TRIAL_AFTER,
                 )
             )
         elif isinstance(error, ApiError):
-            await self._store.run(partial(note_answer, connector=connector.name, now_ms=self._now_ms()))
+            await self._answered(connector)
         is_dead = isinstance(error, RefusedError) or now_ms - job.wanted_ms >= GIVE_UP_MS
         due_ms = now_ms + max(delay_ms(job.n_attempts), retry_after_ms)
         await self._end(job, Ending(state="dead" if is_dead else "waiting", result=reason, due_ms=due_ms))
         self._metrics.connector_attempt(connector.name, "given_up" if is_dead else "failed")
         log = logger.error if is_dead else logger.info
         log("a job %s: %s", "is given up" if is_dead else "failed", reason, extra={"connector": connector.name})
+
+    async def _answered(self, connector: Connector) -> None:
+        noted = partial(note_answer, connector=connector.name, now_ms=self._now_ms(), trial_after=TRIAL_AFTER)
+        await self._store.run(noted)
 
     async def _end(self, job: Job, ending: Ending, done: Done | None = None) -> object:
         steps = None if done is None else done.steps

@@ -16,7 +16,7 @@ from sqlalchemy import and_, insert, select, update
 from app.errors import ServiceError
 from app.store.feedback import Judge, record_within
 from app.store.ids import new_id
-from app.store.insertion import insert_new
+from app.store.insertion import is_inserted
 from app.store.prediction_records import Record, write_records_within
 from app.store.tables import deliveries, helpdesk_tickets, outbox
 
@@ -116,7 +116,7 @@ def receive(
     """Take the steps that follow from ``delivery``, durably; return None when it was received before."""
     row = {"connector": steps.connector, **asdict(delivery)}
     with database.writing() as connection:
-        if not connection.execute(insert_new(database.kind, deliveries).values(row)).rowcount:
+        if not is_inserted(connection, database.kind, deliveries, row):
             return None
         taken = take(connection, database, steps)
         is_this = and_(deliveries.c.connector == steps.connector, deliveries.c.content_key == delivery.content_key)
@@ -159,7 +159,7 @@ def _locked(connection: Connection, database: Database, steps: Steps, ref: str) 
     """Return what is known of a ticket, which stays so until the end of the transaction."""
     row = {"connector": steps.connector, "ticket_ref": ref, "looked_at_ms": steps.now_ms}
     unknown = {"is_closed": False, "heads": "{}"}
-    if connection.execute(insert_new(database.kind, helpdesk_tickets).values({**row, **unknown})).rowcount:
+    if is_inserted(connection, database.kind, helpdesk_tickets, {**row, **unknown}):
         return None
     locked = select(helpdesk_tickets).where(_is_ticket(steps.connector, ref)).with_for_update()
     return _from_row(connection.execute(locked).one())

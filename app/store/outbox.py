@@ -6,19 +6,19 @@ A process that dies keeps its lease until that ends. Who finishes a job that som
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from sqlalchemy import and_, func, or_, select, text, update
 
+from app.store.connector_states import locked_state, set_state
 from app.store.helpdesk_tickets import Steps, Taken, take
 from app.store.ids import new_id
-from app.store.insertion import insert_new
 from app.store.tables import connector_states, outbox
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Collection
 
-    from sqlalchemy import ColumnElement, Connection, Row
+    from sqlalchemy import ColumnElement
 
     from app.store.database import Database
 
@@ -98,7 +98,7 @@ def claim(database: Database, connector: str, terms: Terms, *, now_ms: int) -> C
         .with_for_update(skip_locked=True)
     )
     with database.writing() as connection:
-        state = _locked_state(connection, database, connector, now_ms)
+        state = locked_state(connection, database, connector, now_ms)
         if state.paused_until_ms > now_ms:
             return Claim(None)
         if state.next_call_ms > now_ms:
@@ -113,13 +113,11 @@ def claim(database: Database, connector: str, terms: Terms, *, now_ms: int) -> C
             .values(lease_id=lease_id, leased_until_ms=leased_until_ms, n_attempts=row.n_attempts + 1)
         )
         is_trial = state.n_failures >= terms.trial_after
-        connection.execute(
-            update(connector_states)
-            .where(connector_states.c.connector == connector)
-            .values(
-                next_call_ms=now_ms + terms.interval_ms,
-                paused_until_ms=leased_until_ms if is_trial else state.paused_until_ms,
-            )
+        set_state(
+            connection,
+            connector,
+            next_call_ms=now_ms + terms.interval_ms,
+            paused_until_ms=leased_until_ms if is_trial else state.paused_until_ms,
         )
     n_attempts = row.n_attempts + 1
     job = Job(row.job_id, connector, row.ticket_ref, row.kind, row.content, n_attempts, row.wanted_ms, lease_id)
@@ -153,51 +151,6 @@ def finish(database: Database, job: Job, ending: Ending, *, now_ms: int, steps: 
         if not connection.execute(mine.values(values)).rowcount:
             return None
         return Taken({}, 0) if steps is None else take(connection, database, steps)
-
-
-def note_answer(database: Database, connector: str, *, now_ms: int) -> None:
-    """Remember that a helpdesk answers."""
-    with database.writing(durable=False) as connection:
-        state = _locked_state(connection, database, connector, now_ms)
-        if state.n_failures or state.problem is not None:
-            _set_state(connection, connector, n_failures=0, paused_until_ms=0, problem=None)
-
-
-def note_failure(
-    database: Database, connector: str, *, now_ms: int, problem: str, pause_ms: Callable[[int], int]
-) -> None:
-    """Remember that a helpdesk failed; ``pause_ms`` tells by the failures in a row how long it is left alone."""
-    with database.writing(durable=False) as connection:
-        n_failures = _locked_state(connection, database, connector, now_ms).n_failures + 1
-        values = {"n_failures": n_failures, "problem": problem[:MAX_RESULT_CHARACTERS]}
-        _set_state(connection, connector, paused_until_ms=now_ms + pause_ms(n_failures), **values)
-
-
-def began_ms(database: Database, connector: str, *, now_ms: int) -> int:
-    """Return when a connector was first there: now, if it was not before."""
-    with database.writing() as connection:
-        return int(_locked_state(connection, database, connector, now_ms).began_ms)
-
-
-def claim_look(database: Database, connector: str, *, now_ms: int, lease_ms: int) -> int | None:
-    """Let this process look for changes at a helpdesk, alone for so long; return since when, or None if another does.
-
-    A connector that never looked begins now.
-    """
-    with database.writing() as connection:
-        state = _locked_state(connection, database, connector, now_ms)
-        if state.look_leased_until_ms > now_ms or state.paused_until_ms > now_ms:
-            return None
-        since_ms = now_ms if state.looked_until_ms is None else int(state.looked_until_ms)
-        _set_state(connection, connector, look_leased_until_ms=now_ms + lease_ms, looked_until_ms=since_ms)
-        return since_ms
-
-
-def finish_look(database: Database, connector: str, *, now_ms: int, looked_until_ms: int, next_look_ms: int) -> None:
-    """Write down that all changes until then are known, and when the next look is due."""
-    with database.writing() as connection:
-        _locked_state(connection, database, connector, now_ms)
-        _set_state(connection, connector, looked_until_ms=looked_until_ms, look_leased_until_ms=next_look_ms)
 
 
 def send_again(
@@ -234,21 +187,3 @@ def _is_due(now_ms: int) -> ColumnElement[bool]:
 def _may_be_asked(now_ms: int) -> ColumnElement[bool]:
     columns = connector_states.c
     return or_(columns.connector.is_(None), and_(columns.paused_until_ms <= now_ms, columns.next_call_ms <= now_ms))
-
-
-def _locked_state(connection: Connection, database: Database, connector: str, now_ms: int) -> Row[Any]:
-    new = {
-        "connector": connector,
-        "began_ms": now_ms,
-        "paused_until_ms": 0,
-        "n_failures": 0,
-        "next_call_ms": 0,
-        "look_leased_until_ms": 0,
-    }
-    connection.execute(insert_new(database.kind, connector_states).values(new))
-    locked = select(connector_states).where(connector_states.c.connector == connector).with_for_update()
-    return connection.execute(locked).one()
-
-
-def _set_state(connection: Connection, connector: str, **values: object) -> None:
-    connection.execute(update(connector_states).where(connector_states.c.connector == connector).values(values))
