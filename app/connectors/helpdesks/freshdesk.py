@@ -139,7 +139,8 @@ class FreshdeskHelpdesk(Helpdesk):
     async def _page(self, api: Api, since_ms: int, name: str | None) -> Page:
         """Return tickets without their text: a page of HTML can be more than an answer may have."""
         number = int(name or 1)
-        since = datetime.fromtimestamp(since_ms // 1000, UTC)
+        # A second earlier, since it is not documented whether what changed at that time is in the list.
+        since = datetime.fromtimestamp(since_ms // 1000 - 1, UTC)
         query: dict[str, str | int] = {
             "updated_since": f"{since:%Y-%m-%dT%H:%M:%SZ}",
             "order_by": "updated_at",
