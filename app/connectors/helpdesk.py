@@ -93,10 +93,12 @@ class Helpdesk(ABC):
         """Return the ticket as it is now, with its text; raise ``RefusedError`` with status 404 if it is gone."""
 
     @abstractmethod
-    async def write(self, api: Api, ref: str, change: Change) -> None:
+    async def write(self, api: Api, ref: str, change: Change) -> int | None:
         """Write ``change``, where the helpdesk can do that only over what was seen, with one call if it can.
 
-        Raise ``ConflictError`` when somebody was faster.
+        Return when the ticket changed by that, in milliseconds of the helpdesk's clock, or None if it does not tell:
+        then what it said before and is heard of later looks like a person's change. Raise ``ConflictError`` when
+        somebody was faster.
         """
 
     @abstractmethod

@@ -88,18 +88,20 @@ class Attempt:
         if self.connector.dry_run:
             would = [*(f"would set {head} to {value}" for head, value in planned.values.items()), *planned.said]
             return Done("; ".join([*would, *(["would add a note"] if note is not None else [])]) or "nothing to write")
+        changed_ms: int | None = None
         if planned.values or note is not None:
-            await self.connector.helpdesk.write(self.api, self.job.ticket_ref, Change(planned.values, note, seen))
+            change = Change(planned.values, note, seen)
+            changed_ms = await self.connector.helpdesk.write(self.api, self.job.ticket_ref, change)
         said = [*(f"{head} set to {value}" for head, value in planned.values.items()), *planned.said]
         if planned.note is not None:
             said.append("note added" if note is not None else "note there already")
-        return Done("; ".join(said) or "nothing left to write", self._written(planned.values))
+        return Done("; ".join(said) or "nothing left to write", self._written(planned.values, changed_ms))
 
     def _ticket(self, database: Database) -> HelpdeskTicket:
         return find_ticket(database, self.connector.name, self.job.ticket_ref) or HelpdeskTicket()
 
-    def _written(self, values: Mapping[str, str]) -> Steps:
+    def _written(self, values: Mapping[str, str], changed_ms: int | None) -> Steps:
         def decide(before: HelpdeskTicket | None) -> Step | None:
-            return None if before is None else Step(written(before, values), "known")
+            return None if before is None else Step(written(before, values, changed_ms), "known")
 
         return self.desk.steps_by(self.connector, {self.job.ticket_ref: decide}, now_ms=self.now_ms)

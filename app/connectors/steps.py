@@ -196,13 +196,18 @@ class Rules:
         )
 
 
-def written(ticket: HelpdeskTicket, values: Mapping[str, str]) -> HelpdeskTicket:
-    """Return what is known of a ticket once ``values`` were written; what somebody has set since is newer."""
+def written(ticket: HelpdeskTicket, values: Mapping[str, str], changed_ms: int | None = None) -> HelpdeskTicket:
+    """Return what is known of a ticket once ``values`` were written, which changed it at ``changed_ms``.
+
+    What somebody has set since is newer.
+    """
     heads = {
         head: replace(state, seen=values[head], is_said=True) if head in values and not state.is_changed else state
         for head, state in ticket.heads.items()
     }
-    return replace(ticket, heads=heads)
+    # What the helpdesk said until then it may tell later. Where its clock counts seconds, that may bear the same time.
+    until_ms = ticket.changed_ms if changed_ms is None else max(ticket.changed_ms or 0, changed_ms + 1)
+    return replace(ticket, heads=heads, changed_ms=until_ms)
 
 
 def _is_of_before_our_write(sighting: Sighting, state: HeadState, before: HelpdeskTicket) -> bool:

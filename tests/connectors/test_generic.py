@@ -112,6 +112,22 @@ def test_a_later_change_by_a_person_is_a_judgement_and_our_own_is_none(
     assert "mia" not in feedback["reviewer"]
 
 
+def test_what_was_said_before_the_write_and_arrives_after_it_is_nobodys_change(
+    helpdesk: Generic, connected: ConnectedService
+) -> None:
+    ticket = dict(helpdesk.create("7", **SURE, updated_at=1_700_000_000))
+    tell(connected, ticket)
+    connected.settle()
+
+    for seconds in (20, 60):
+        late = {**ticket, "updated_at": 1_700_000_000 + seconds, "actor": "mia"}
+        assert tell(connected, late, identifier=f"msg_late_{seconds}")["outcome"] == "known"
+    assert connected.judged() == []
+
+    changed = {**helpdesk.tickets["7"], "updated_at": 1_700_000_061, "priority": "Low", "actor": "mia"}
+    assert tell(connected, changed, identifier="msg_2")["outcome"] == "recorded"
+
+
 def test_values_that_stand_when_a_ticket_is_closed_are_judgements(
     helpdesk: Generic, connected: ConnectedService
 ) -> None:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from app.connectors.api import RefusedError, path_part
 from app.connectors.helpdesk import DEPARTMENT, PRIORITY, Helpdesk, OptionError, Options
-from app.connectors.json_content import as_milliseconds, as_text, at_pointer, json_object, required_text
-from app.connectors.sighting import Sighting
+from app.connectors.json_content import as_milliseconds, as_text, at_pointer, json_object, json_value, required_text
+from app.connectors.sighting import Sighting, UnreadableError
 from app.connectors.signatures import has_secret, is_signed, is_standard_webhook
 
 if TYPE_CHECKING:
@@ -114,12 +114,22 @@ class GenericHelpdesk(Helpdesk):
     async def fetch(self, api: Api, ref: str) -> Sighting:
         return self._sighting(json_object((await api.get(self._path("read", ref))).body))
 
-    async def write(self, api: Api, ref: str, change: Change) -> None:
+    async def write(self, api: Api, ref: str, change: Change) -> int | None:
+        changed_ms: int | None = None
         if change.values:
             body = {self.options.fields[head]: value for head, value in change.values.items()}
-            await api.call(self._api["method"], self._path("write", ref), body=body)
+            answer = await api.call(self._api["method"], self._path("write", ref), body=body)
+            changed_ms = self._changed_ms(answer.body)
         if change.note is not None:
             await api.call("POST", self._path("note", ref), body={self._api["note_field"]: change.note})
+        return changed_ms
+
+    def _changed_ms(self, answer: bytes) -> int | None:
+        # Many answer with the ticket as it is now, and others with nothing.
+        try:
+            return as_milliseconds(at_pointer(json_value(answer), self._pointers["changed"]))
+        except UnreadableError:
+            return None
 
     async def has_note(self, api: Api, ref: str, marker: str) -> bool:
         # Nothing is known of how notes are listed: whatever stands there has the mark in it, or has not.

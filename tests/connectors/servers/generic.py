@@ -36,6 +36,8 @@ class Generic(Dialect):
 
     def _write(self, request: Request, ref: str) -> Reply:
         self.tickets[ref] |= request.json()
+        if isinstance(seconds := self.tickets[ref].get("updated_at"), int):
+            self.tickets[ref]["updated_at"] = seconds + 60
         return Reply(200, self.tickets[ref])
 
     def _read_notes(self, _: Request, ref: str) -> Reply:
