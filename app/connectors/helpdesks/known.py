@@ -18,6 +18,8 @@ _CLASSES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
     {
         "freshdesk": ("freshdesk", "FreshdeskHelpdesk"),
         "generic": ("generic", "GenericHelpdesk"),
+        "jira": ("jira", "JiraHelpdesk"),
+        "zammad": ("zammad", "ZammadHelpdesk"),
         "zendesk": ("zendesk", "ZendeskHelpdesk"),
     }
 )

@@ -41,7 +41,7 @@ class Jira(Dialect):
         token: str,
         *,
         is_cloud: bool = True,
-        components: tuple[str, ...] = ("Billing", "Technical Support"),
+        components: tuple[str, ...] = ("Billing", "Tech Support"),
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         super().__init__()
@@ -49,13 +49,13 @@ class Jira(Dialect):
         self.is_cloud = is_cloud
         self.components = components
         self.now_ms = now_ms
+        self.options = {str(number): name for number, name in enumerate(components, start=10100)}
         self.issues: dict[str, Issue] = {}
         self._ids = itertools.count(10001)
 
     def routes(self) -> tuple[Route, ...]:
         issue = r"/rest/api/2/issue/(?P<ref>[^/]+)"
         search = "/rest/api/2/search/jql" if self.is_cloud else "/rest/api/2/search"
-        priorities = "/rest/api/2/priority/search" if self.is_cloud else "/rest/api/2/priority"
         return (
             Route("GET", "/rest/api/2/myself", self.show_myself),
             Route("GET", issue, self.show_issue),
@@ -65,8 +65,6 @@ class Jira(Dialect):
             Route("POST", f"{issue}/comment", self.add_comment),
             Route("POST", r"/rest/servicedeskapi/request/(?P<ref>[^/]+)/comment", self.add_request_comment),
             Route("GET", search, self.search),
-            Route("GET", priorities, self.show_priorities),
-            Route("GET", r"/rest/api/2/project/(?P<project>[^/]+)/components", self.show_components),
         )
 
     def is_authenticated(self, request: Request) -> bool:
@@ -147,6 +145,8 @@ class Jira(Dialect):
         errors = {name: error for name, value in changes.items() if (error := self.error_of(name, value))}
         if errors:
             return Reply(400, {"errorMessages": [], "errors": errors})
+        if SELECT_FIELD in changes:
+            changes[SELECT_FIELD] |= {"value": self.options[changes[SELECT_FIELD]["id"]]}
         self.change(issue, **changes)
         return Reply(204)
 
@@ -156,7 +156,7 @@ class Jira(Dialect):
                 return None
             case "components", [{"name": str(called)}] if called in self.components:
                 return None
-            case str(called), {"value": str(option)} if called == SELECT_FIELD and option in self.components:
+            case str(called), {"id": str(option)} if called == SELECT_FIELD and option in self.options:
                 return None
             case "priority" | "components", _:
                 return f"The {name} selected is invalid."
@@ -165,11 +165,13 @@ class Jira(Dialect):
     def show_fields(self, _request: Request, ref: str) -> Reply:
         if self.found(ref) is None:
             return Reply(404, NOT_SEEN)
-        options = [{"id": str(number), "value": called} for number, called in enumerate(self.components)]
-        named = [{"id": str(number), "name": called} for number, called in enumerate(self.components)]
+        options = [{"id": number, "value": called} for number, called in self.options.items()]
+        named = [{"id": number, "name": called} for number, called in self.options.items()]
+        priorities = [{"id": str(number), "name": called} for number, called in enumerate(PRIORITIES, start=1)]
         return Reply(
             content={
                 "fields": {
+                    "priority": {"schema": {"type": "priority"}, "allowedValues": priorities},
                     "components": {"schema": {"type": "array", "items": "component"}, "allowedValues": named},
                     SELECT_FIELD: {"schema": {"type": "option"}, "allowedValues": options},
                 }
@@ -206,33 +208,28 @@ class Jira(Dialect):
 
     def search(self, request: Request) -> Reply:
         jql = re.fullmatch(
-            r"(?:\((?P<filter>project = \w+)\) AND )?updated >= (?P<since>\d+) ORDER BY updated ASC",
+            r'(?:project = "(?P<project>\w+)" AND )?updated >= (?P<since>\d+) ORDER BY updated (?P<order>ASC|DESC)',
             request.query.get("jql", ""),
         )
         if jql is None:
             return Reply(400, {"errorMessages": ["Error in the JQL Query"], "errors": {}})
-        since = iso_time(int(jql["since"]), "+0000")
-        prefix = (jql["filter"] or "").removeprefix("project = ")
-        met = [
-            issue
-            for issue in sorted(self.issues.values(), key=lambda issue: str(issue.fields["updated"]))
-            if issue.fields["updated"] >= since and issue.key.startswith(prefix)
-        ]
+        # Its index knows no milliseconds.
+        since = iso_time(int(jql["since"]) // 1000 * 1000, "+0000")
+        met = sorted(
+            (
+                issue
+                for issue in self.issues.values()
+                if issue.fields["updated"] >= since and issue.key.startswith(jql["project"] or "")
+            ),
+            key=lambda issue: str(issue.fields["updated"]),
+            reverse=jql["order"] == "DESC",
+        )
         start = int(request.query.get("nextPageToken" if self.is_cloud else "startAt", "0"))
         end = start + int(request.query.get("maxResults", "50"))
         page = {"issues": [shown(issue, request.query.get("fields")) for issue in met[start:end]]}
         if not self.is_cloud:
             return Reply(content=page | {"startAt": start, "total": len(met)})
         return Reply(content=page | ({"nextPageToken": str(end)} if end < len(met) else {"isLast": True}))
-
-    def show_priorities(self, _request: Request) -> Reply:
-        values = [{"id": str(number), "name": name} for number, name in enumerate(PRIORITIES, start=1)]
-        return Reply(content={"values": values, "isLast": True} if self.is_cloud else values)
-
-    def show_components(self, _request: Request, project: str) -> Reply:
-        if project != "SUP":
-            return Reply(404, {"errorMessages": [f"No project could be found with key '{project}'."]})
-        return Reply(content=[{"id": str(number), "name": name} for number, name in enumerate(self.components)])
 
 
 def status_called(name: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from tests.connectors.servers.dialect import Dialect, Reply, Request, Route
@@ -34,7 +35,7 @@ class Zammad(Dialect):
         self,
         token: str,
         *,
-        groups: tuple[str, ...] = ("Users", "Billing", "Technical Support"),
+        groups: tuple[str, ...] = ("Users", "Billing", "Tech Support"),
         roles: tuple[str, ...] = ("Agent",),
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
@@ -82,6 +83,7 @@ class Zammad(Dialect):
                 "customer": "emily@example.com",
                 "customer_id": CUSTOMER_ID,
                 "updated_by_id": CUSTOMER_ID,
+                "created_at": iso_time(self.now_ms(), "Z"),
                 "updated_at": iso_time(self.now_ms(), "Z"),
                 **attributes,
             },
@@ -172,11 +174,11 @@ class Zammad(Dialect):
         wanted = (query.get(f"{condition}[operator]"), query.get("sort_by"), query.get("order_by"))
         if wanted != ("after (absolute)", "updated_at", "asc") or query.get("expand") != "true" or "query" in query:
             return Reply(422, {"error": f"this search is not understood: {query}"})
-        since, size = query[f"{condition}[value]"], min(int(query.get("per_page", "50")), 200)
+        since, size = datetime.fromisoformat(query[f"{condition}[value]"]), min(int(query.get("per_page", "50")), 200)
         met = [
             shown(ticket)
             for ticket in sorted(self.tickets.values(), key=lambda ticket: str(ticket.attributes["updated_at"]))
-            if ticket.attributes["updated_at"] >= since
+            if datetime.fromisoformat(ticket.attributes["updated_at"]) >= since
         ]
         start = (int(query.get("page", "1")) - 1) * size
         return Reply(content=met[start : start + size])
