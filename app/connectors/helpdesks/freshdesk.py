@@ -102,15 +102,18 @@ class FreshdeskHelpdesk(Helpdesk):
                 found[head] = as_text(holder[name])
         return found
 
-    async def write(self, api: Api, ref: str, change: Change) -> None:
+    async def write(self, api: Api, ref: str, change: Change) -> int | None:
         """Write values and then the note, with a call each; Freshdesk cannot write only over what was seen."""
         path = f"{_TICKETS}/{path_part(ref)}"
+        changed_ms: int | None = None
         if change.values:
             # What says 200 and is no JSON comes from something on the way, and nothing was written.
-            (await api.call("PUT", path, body=self._body(change.values))).json()
+            content = (await api.call("PUT", path, body=self._body(change.values))).json()
+            changed_ms = as_milliseconds(at_pointer(content, "/updated_at"))
         if change.note is not None:
             note = html.escape(change.note).replace("\n", "<br>")
             (await api.call("POST", f"{path}/notes", body={"body": note, "private": True})).json()
+        return changed_ms
 
     def _body(self, values: Mapping[str, str]) -> dict[str, object]:
         body: dict[str, object] = {}

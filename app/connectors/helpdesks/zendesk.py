@@ -120,7 +120,7 @@ class ZendeskHelpdesk(Helpdesk):
         content = (await api.get(f"{_TICKETS}/{path_part(ref)}.json")).json()
         return self._sighting(at_pointer(content, "/ticket"))
 
-    async def write(self, api: Api, ref: str, change: Change) -> None:
+    async def write(self, api: Api, ref: str, change: Change) -> int | None:
         ticket: dict[str, object] = {"safe_update": True, "updated_stamp": change.over.version}
         custom = []
         for head, value in change.values.items():
@@ -134,7 +134,8 @@ class ZendeskHelpdesk(Helpdesk):
         if change.note is not None:
             ticket["comment"] = {"body": change.note, "public": False}
         # What says 200 and is no JSON comes from something on the way, and nothing was written.
-        (await api.call("PUT", f"{_TICKETS}/{path_part(ref)}.json", body={"ticket": ticket})).json()
+        content = (await api.call("PUT", f"{_TICKETS}/{path_part(ref)}.json", body={"ticket": ticket})).json()
+        return as_milliseconds(at_pointer(content, "/ticket/updated_at"))
 
     async def has_note(self, api: Api, ref: str, marker: str) -> bool:
         path, n_pages = f"{_TICKETS}/{path_part(ref)}/comments.json", 0

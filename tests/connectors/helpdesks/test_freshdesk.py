@@ -91,6 +91,9 @@ def test_numbers_of_priority_and_group_are_written_once(freshdesk: Freshdesk, co
 
     assert written(freshdesk) == [("PUT", "/api/v2/tickets/301", {"priority": 3, "group_id": 21})]
     assert (ticket.priority, ticket.group_id) == (3, 21)
+    # What it said until then, within the same second, too, may be told later.
+    (known,) = connected.tickets()
+    assert known["changed_ms"] == int(ticket.updated_at.timestamp()) * 1000 + 1
 
 
 def test_text_that_comes_along_is_classified_at_once_without_its_html(

@@ -131,6 +131,9 @@ def test_a_new_ticket_is_classified_by_its_event_and_written_with_one_safe_updat
         "ticket": {"safe_update": True, "updated_stamp": stamp, "priority": "high", "group_id": 11}
     }
     assert (ticket.priority, ticket.group_id) == ("high", 11)
+    # What it said until then, within the same second, too, may be told later.
+    (known,) = connected.tickets()
+    assert known["changed_ms"] == int(ticket.updated_at.timestamp()) * 1000 + 1
 
 
 def test_what_is_sure_and_what_is_suggested_go_together(zendesk: Zendesk, connected: ConnectedService) -> None:
