@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.once
+
 ROOT = Path(__file__).parent.parent
 APP = ROOT / "app"
 # A module may import from its own layer and from those above it in this list.

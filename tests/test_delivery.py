@@ -19,6 +19,8 @@ from app.models.artifacts import ArtifactError
 from app.models.classifier import TicketClassifier
 from tests.processes import ServiceProcess, clean_environment, free_port
 
+pytestmark = pytest.mark.once
+
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 SUPPORTED = ("3.11", "3.12", "3.13")

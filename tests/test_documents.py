@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 yaml = pytest.importorskip("yaml", reason="comes with requirements-dev.lock")
 
+pytestmark = pytest.mark.once
+
 ROOT = Path(__file__).parent.parent
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 SECURITY = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")

@@ -12,6 +12,8 @@ import pytest
 from benchmarks.figures import BLOCK, PAGES, with_blocks
 from benchmarks.results import RESULTS, read_result
 
+pytestmark = pytest.mark.once
+
 ROOT = Path(__file__).parent.parent
 STORED = sorted(RESULTS.glob("*.json"))
 CODE = re.compile(r"^```.*?^```$|^ {7}.*?$|`[^`\n]*`", re.MULTILINE | re.DOTALL)

@@ -14,6 +14,7 @@ from benchmarks.measuring import ROOT
 from tests.training.conftest import write_csv
 
 
+@pytest.mark.once
 @pytest.mark.skipif(not is_installed(), reason="the teacher comes with requirements-teacher.lock")
 def test_it_scores_each_number_of_judgements_in_either_order(tmp_path: Path) -> None:
     topics = {"lost_card": "card", "exchange_rate": "currency", "refund": "refund"}

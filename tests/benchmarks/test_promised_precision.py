@@ -12,6 +12,7 @@ from benchmarks.promised_precision import main
 from data.generate_dataset import generate
 
 
+@pytest.mark.once
 def test_each_split_is_counted_for_each_promise(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with (tmp_path / "cfpb5-train.csv").open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)

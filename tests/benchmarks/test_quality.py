@@ -45,6 +45,7 @@ def test_each_figure_is_inside_its_interval_and_what_its_name_says() -> None:
         assert figure.interval[0] < figure.value < figure.interval[1]
 
 
+@pytest.mark.once
 def test_confidence_that_tells_outsiders_from_insiders_has_an_auroc_of_one() -> None:
     inside, _ = some_answers()
     outside = Answers(inside.labels, inside.truth, inside.predicted, np.full(500, 0.01), inside.is_auto)

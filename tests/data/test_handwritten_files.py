@@ -12,6 +12,8 @@ from app.models.schemas import Ticket
 from app.training.intake.labelled_tickets import Intake, read_tickets
 from tests.processes import ROOT
 
+pytestmark = pytest.mark.once
+
 LABELLED = ("data/calibration_tickets.csv", "benchmarks/handwritten_dev.csv")
 NO_TICKETS = "benchmarks/no_tickets_dev.csv"
 PRIORITIES = ("Urgent", "High", "Medium", "Low")

@@ -16,6 +16,8 @@ from data.generate_dataset import COMPOSITION_FILE, Situation, Ticket, generate,
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+pytestmark = pytest.mark.once
+
 PRIORITIES = ("Urgent", "High", "Medium", "Low")
 DEPARTMENTS = ("Tech Support", "Billing", "Sales")
 COMPOSITION = tomllib.loads(COMPOSITION_FILE.read_text(encoding="utf-8"))

@@ -12,6 +12,8 @@ import pytest
 
 from data.situation_files import Situation, SituationError, load_sectors, load_situations
 
+pytestmark = pytest.mark.once
+
 ROOT = Path(__file__).resolve().parents[2]
 PRIORITIES = ("Urgent", "High", "Medium", "Low")
 DEPARTMENTS = ("Tech Support", "Billing", "Sales")

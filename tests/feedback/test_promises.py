@@ -34,6 +34,7 @@ def audits_until_broken(is_right: NDArray[np.bool_], *, target: float, level: fl
     return np.concatenate([audits_until(reached) for reached in few_at_a_time])
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("target", [0.9, 0.95, 0.99])
 def test_a_precision_just_as_promised_is_rarely_withdrawn_though_looked_at_after_each_audit(target: float) -> None:
     until = audits_until_broken(drawn(target, seed=1), target=target, level=0.05)
@@ -56,6 +57,7 @@ def test_a_precision_that_breaks_after_a_thousand_good_audits_is_found_soon() ->
     assert 1_000 < np.median(until) <= 1_300
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("precision", [0.5, 0.95, 0.99])
 def test_the_interval_covers_the_precision_at_all_times_in_most_runs(precision: float) -> None:
     n_right = drawn(precision, seed=5).cumsum(axis=1)
@@ -69,6 +71,7 @@ def test_the_interval_covers_the_precision_at_all_times_in_most_runs(precision: 
     assert covers.sum() >= 0.95 * N_RUNS
 
 
+@pytest.mark.once
 def test_a_precision_above_the_promise_is_found_to_be_kept() -> None:
     n_right = drawn(0.98, seed=6, n_audits=1_000).cumsum(axis=1)
     n_wrong = np.arange(1, 1_001) - n_right
@@ -78,6 +81,7 @@ def test_a_precision_above_the_promise_is_found_to_be_kept() -> None:
     assert np.median(until) <= 500
 
 
+@pytest.mark.once
 def test_a_precision_below_the_promise_is_rarely_found_to_be_kept() -> None:
     n_right = drawn(0.949, seed=7, n_audits=2_000).cumsum(axis=1)
     n_wrong = np.arange(1, 2_001) - n_right
