@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import signal
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -36,6 +37,14 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 DEFAULT_HEADS = MappingProxyType(
     {"priority": ("High", "Low", "Medium", "Urgent"), "department": ("Billing", "Sales", "Tech Support")}
 )
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that have slow tests, then with those that have most, so that none is left to run last."""
+    slow = {item.path for item in items if item.get_closest_marker("slow") is not None}
+    n_tests = Counter(item.path for item in items)
+    items.sort(key=lambda item: (item.path not in slow, 0 if item.path in slow else -n_tests[item.path]))
 
 
 class WriteModel(Protocol):
