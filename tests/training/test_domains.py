@@ -38,6 +38,7 @@ def figures_of(models: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     return metrics["department"], metadata
 
 
+@pytest.mark.slow
 def test_each_domain_is_measured_by_models_without_it_and_told_of(
     offices: Path, tmp_path: Path, run_train: RunTrain
 ) -> None:
@@ -52,6 +53,7 @@ def test_each_domain_is_measured_by_models_without_it_and_told_of(
     assert ("domains that a model had learned nothing of" in report) == has_acted
 
 
+@pytest.mark.slow
 def test_tickets_kept_for_calibration_change_thresholds_and_no_weight(
     offices: Path, tmp_path: Path, run_train: RunTrain
 ) -> None:

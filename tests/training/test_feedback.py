@@ -32,6 +32,7 @@ def judge_all(store: JudgedStore, records: Sequence[dict[str, str]], **labels: s
         store.judge(given, prediction_id=prediction_id, said=said, ticket_id=f"T-{i}", **text)
 
 
+@pytest.mark.slow
 def test_judged_tickets_alone_make_a_model(
     store: JudgedStore, records: list[dict[str, str]], tmp_path: Path, run_train: RunTrain
 ) -> None:
@@ -53,6 +54,7 @@ def test_judged_tickets_alone_make_a_model(
     assert "--data FILE --feedback" in (directory / "MODEL_CARD.md").read_text()
 
 
+@pytest.mark.slow
 def test_added_to_a_file_they_correct_it_and_teach_a_new_label(
     store: JudgedStore, records: list[dict[str, str]], tmp_path: Path, run_train: RunTrain
 ) -> None:
