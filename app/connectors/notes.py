@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -24,3 +25,8 @@ def note_text(suggestions: Mapping[str, Suggestion], prediction_id: str) -> str:
     return "\n".join(
         ["Suggested by the ticket classifier, not sure enough to set it:", *lines, marker_of(prediction_id)]
     )
+
+
+def as_html(note: str) -> str:
+    """Return a note for helpdesks that take HTML."""
+    return html.escape(note).replace("\n", "<br>")

@@ -6,7 +6,6 @@ https://support.freshdesk.com/support/solutions/articles/132589 and https://deve
 from __future__ import annotations
 
 import base64
-import html
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -16,6 +15,7 @@ from app.connectors.api import RefusedError, path_part
 from app.connectors.helpdesk import DEPARTMENT, PRIORITY, Helpdesk
 from app.connectors.helpdesks.paging import Page, by_time_of_change
 from app.connectors.json_content import as_milliseconds, as_text, at_pointer, json_object, required_text
+from app.connectors.notes import as_html
 from app.connectors.sighting import Sighting
 
 if TYPE_CHECKING:
@@ -111,8 +111,8 @@ class FreshdeskHelpdesk(Helpdesk):
             content = (await api.call("PUT", path, body=self._body(change.values))).json()
             changed_ms = as_milliseconds(at_pointer(content, "/updated_at"))
         if change.note is not None:
-            note = html.escape(change.note).replace("\n", "<br>")
-            (await api.call("POST", f"{path}/notes", body={"body": note, "private": True})).json()
+            body = {"body": as_html(change.note), "private": True}
+            (await api.call("POST", f"{path}/notes", body=body)).json()
         return changed_ms
 
     def _body(self, values: Mapping[str, str]) -> dict[str, object]:

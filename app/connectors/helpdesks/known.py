@@ -18,6 +18,7 @@ _CLASSES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
     {
         "freshdesk": ("freshdesk", "FreshdeskHelpdesk"),
         "generic": ("generic", "GenericHelpdesk"),
+        "hubspot": ("hubspot", "HubSpotHelpdesk"),
         "jira": ("jira", "JiraHelpdesk"),
         "zammad": ("zammad", "ZammadHelpdesk"),
         "zendesk": ("zendesk", "ZendeskHelpdesk"),

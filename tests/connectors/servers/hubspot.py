@@ -13,9 +13,9 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
 from tests.connectors.servers.dialect import Dialect, Reply, Request, Route
+from tests.connectors.servers.webhook import Webhook, iso_time
 
 NOTE_TO_TICKET = 228
 MAX_SEARCH_RESULTS = 200
@@ -24,13 +24,14 @@ OPTIONS = {
     "hs_ticket_priority": ("LOW", "MEDIUM", "HIGH", "URGENT"),
     "department": ("billing", "sales", "tech_support"),
 }
-TEXTS = ("subject", "content", "hs_pipeline_stage", "hubspot_owner_id", "hs_all_associated_contact_emails")
-STAGES = {"1": "OPEN", "2": "OPEN", "3": "OPEN", "4": "CLOSED"}
+EVENTS = itertools.count(100)
+TEXTS = ("subject", "content", "hs_pipeline_stage", "closed_date")
 
 
 @dataclass
 class Ticket:
     properties: dict[str, str | None]
+    created_ms: int
     modified_ms: int
     notes: list[str] = field(default_factory=list)  # their ids
 
@@ -52,9 +53,6 @@ class HubSpot(Dialect):
             Route("POST", "/crm/v3/objects/notes", self.add_note),
             Route("POST", "/crm/v3/objects/notes/batch/read", self.read_notes),
             Route("GET", r"/crm/v3/properties/tickets/(?P<name>\w+)", self.describe),
-            Route("GET", "/crm/v3/pipelines/tickets", self.pipelines),
-            Route("GET", "/crm/v3/owners", self.owners),
-            Route("GET", "/account-info/v3/details", self.account),
         )
 
     def is_authenticated(self, request: Request) -> bool:
@@ -76,7 +74,7 @@ class HubSpot(Dialect):
         """Create a ticket as a customer's e-mail does; return its id."""
         ref = str(next(self._ids))
         given: dict[str, str | None] = {"subject": subject, "content": content, "hs_pipeline_stage": "1"}
-        self.tickets[ref] = Ticket(given | properties, now_ms())
+        self.tickets[ref] = Ticket(given | properties, now_ms(), now_ms())
         return ref
 
     def set_by_person(self, ref: str, **properties: str | None) -> None:
@@ -159,22 +157,12 @@ class HubSpot(Dialect):
         options = [{"value": value, "label": value.title(), "hidden": False} for value in OPTIONS.get(name, ())]
         return Reply(200, {"name": name, "type": "enumeration" if options else "string", "options": options})
 
-    def pipelines(self, _request: Request) -> Reply:
-        stages = [{"id": stage, "metadata": {"ticketState": state}} for stage, state in STAGES.items()]
-        return Reply(200, {"results": [{"id": "0", "label": "Support Pipeline", "stages": stages}]})
-
-    def owners(self, _request: Request) -> Reply:
-        return Reply(200, {"results": [{"id": "71", "email": "ann@acme.example"}, {"id": "72"}]})
-
-    def account(self, _request: Request) -> Reply:
-        return Reply(200, {"portalId": 62515, "accountType": "STANDARD"})
-
 
 def shape(ref: str, ticket: Ticket, names: Sequence[str]) -> dict[str, object]:
     """Return a ticket as the API shows it: what was asked for and exists; null where nothing is set."""
     properties = {name: ticket.properties.get(name) for name in names if name in (*OPTIONS, *TEXTS)}
-    modified = datetime.fromtimestamp(ticket.modified_ms / 1000, UTC).isoformat(timespec="milliseconds")
-    return {"id": ref, "properties": properties, "updatedAt": modified.replace("+00:00", "Z"), "archived": False}
+    times = {"createdAt": iso_time(ticket.created_ms, "Z"), "updatedAt": iso_time(ticket.modified_ms, "Z")}
+    return {"id": ref, "properties": properties, **times, "archived": False}
 
 
 def error(status: int, category: str, message: str) -> Reply:
@@ -183,7 +171,7 @@ def error(status: int, category: str, message: str) -> Reply:
 
 def event(ref: str, subscription: str = "ticket.creation", **more: object) -> dict[str, object]:
     """Return one event of a delivery, as HubSpot words it."""
-    about = {"objectId": int(ref), "eventId": 100, "subscriptionId": 1234, "portalId": 62515, "appId": 54321}
+    about = {"objectId": int(ref), "eventId": next(EVENTS), "subscriptionId": 1234, "portalId": 62515, "appId": 54321}
     return (
         about
         | {
@@ -196,25 +184,28 @@ def event(ref: str, subscription: str = "ticket.creation", **more: object) -> di
     )
 
 
-def changed(ref: str, name: str, value: str | None, **more: object) -> dict[str, object]:
+def changed(ref: str, name: str, value: str, **more: object) -> dict[str, object]:
     return event(
-        ref, "ticket.propertyChange", propertyName=name, propertyValue=value or "", sourceId="userId:9", **more
+        ref, "ticket.propertyChange", **{"propertyName": name, "propertyValue": value, "sourceId": "userId:9"} | more
     )
 
 
-def signed(url: str, secret: str, events: Sequence[Mapping[str, object]], sent_ms: int) -> tuple[bytes, dict[str, str]]:
-    """Return body and headers of a delivery to `url`, which has nothing to decode."""
-    body = json.dumps(events, separators=(",", ":")).encode()
-    source = b"POST" + url.encode() + body + str(sent_ms).encode()
-    signature = base64.b64encode(hmac.digest(secret.encode(), source, hashlib.sha256)).decode()
+def signed(url: str, secret: str, events: Sequence[Mapping[str, object]], *, sent_ms: int | None = None) -> Webhook:
+    """Return a delivery of events to `url`, which has nothing in it that is decoded before it is signed."""
+    return sign(url, secret, json.dumps(events, separators=(",", ":")).encode(), sent_ms=sent_ms)
+
+
+def sign(url: str, secret: str, body: bytes, *, sent_ms: int | None = None) -> Webhook:
+    timestamp = str(now_ms() if sent_ms is None else sent_ms)
+    digest = hmac.digest(secret.encode(), b"POST" + url.encode() + body + timestamp.encode(), hashlib.sha256)
     headers = {
-        "Content-Type": "application/json",
-        "X-HubSpot-Signature-v3": signature,
-        "X-HubSpot-Request-Timestamp": str(sent_ms),
-        "X-HubSpot-Signature-Version": "v1",
-        "X-HubSpot-Signature": hashlib.sha256(secret.encode() + body).hexdigest(),
+        "content-type": "application/json",
+        "x-hubspot-signature-v3": base64.b64encode(digest).decode(),
+        "x-hubspot-request-timestamp": timestamp,
+        "x-hubspot-signature-version": "v1",
+        "x-hubspot-signature": hashlib.sha256(secret.encode() + body).hexdigest(),
     }
-    return body, headers
+    return Webhook(headers, body)
 
 
 def now_ms() -> int:
