@@ -19,6 +19,7 @@ _CLASSES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         "freshdesk": ("freshdesk", "FreshdeskHelpdesk"),
         "generic": ("generic", "GenericHelpdesk"),
         "hubspot": ("hubspot", "HubSpotHelpdesk"),
+        "intercom": ("intercom", "IntercomHelpdesk"),
         "jira": ("jira", "JiraHelpdesk"),
         "zammad": ("zammad", "ZammadHelpdesk"),
         "zendesk": ("zendesk", "ZendeskHelpdesk"),
