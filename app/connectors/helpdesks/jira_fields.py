@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -11,13 +12,18 @@ from app.connectors.json_content import as_text, at_pointer
 
 # The shape of these is known without asking.
 KNOWN: Final = frozenset({"priority", "components"})
+_TABLE_ROW: Final = re.compile(r"^[ \t]*\|.*", re.MULTILINE)
 # Where a value of several parts has its name.
 _NAMES: Final = ("value", "name", "displayName", "key", "id")
 
 
 def text_of(value: object) -> str | None:
-    """Return rich or plain text as plain text."""
-    return plain_text(value) if isinstance(value, dict) else as_text(value)
+    """Return rich text, or Jira's markup, as plain text."""
+    if isinstance(value, dict):
+        return plain_text(value)
+    text = as_text(value)
+    # Lines that begin with a bar are quotes elsewhere.
+    return None if text is None else _TABLE_ROW.sub(lambda row: row[0].replace("|", " "), text)
 
 
 def word_of(value: object) -> str | None:
