@@ -149,11 +149,15 @@ def start_process(tmp_path: Path, models_dir: Path) -> Iterator[StartProcess]:
     started: list[ServiceProcess] = []
 
     def start(
-        *arguments: str, wait: bool = True, command: tuple[str, ...] = ("-m", "app"), **variables: str
+        *arguments: str,
+        wait: bool = True,
+        command: tuple[str, ...] = ("-m", "app"),
+        port: int | None = None,
+        **variables: str,
     ) -> ServiceProcess:
         log_path = tmp_path / f"service-{len(started)}.log"
         values = {"MODELS_BASE_DIR": str(models_dir), **variables}
-        service_process = launch_service(log_path, *arguments, command=command, **values)
+        service_process = launch_service(log_path, *arguments, command=command, port=port, **values)
         started.append(service_process)
         if wait:
             service_process.wait_until_live()

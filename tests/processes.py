@@ -99,10 +99,14 @@ def free_port() -> int:
 
 
 def launch_service(
-    log_path: Path, *arguments: str, command: tuple[str, ...] = ("-m", "app"), **variables: str
+    log_path: Path,
+    *arguments: str,
+    command: tuple[str, ...] = ("-m", "app"),
+    port: int | None = None,
+    **variables: str,
 ) -> ServiceProcess:
-    """Start ``python -m app`` on a free port; it limits nobody and keeps nothing unless ``variables`` say so."""
-    port = free_port()
+    """Start ``python -m app``, on a free port if need be; it limits nobody and keeps nothing unless told to."""
+    port = port or free_port()
     with log_path.open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, *command, "--host", "127.0.0.1", "--port", str(port), *arguments],

@@ -55,6 +55,10 @@ class UnavailableError(ApiError):
         self.retry_after_seconds = retry_after_seconds
 
 
+class TooLargeError(UnavailableError):
+    """An answer is larger than is read: one of its own size is so again, one of something on the way may not be."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """An answer of the API below 300; names of ``headers`` are in lower case."""
@@ -144,7 +148,7 @@ class Api:
             async for part in response.aiter_raw():
                 received += part
                 if len(received) > MAX_ANSWER_BYTES:
-                    raise UnavailableError(f"{method} {path}: an answer of more than {MAX_ANSWER_BYTES} bytes")
+                    raise TooLargeError(f"{method} {path}: an answer of more than {MAX_ANSWER_BYTES} bytes")
         finally:
             await response.aclose()
         if response.headers.get("content-encoding", "identity").lower() != "identity":

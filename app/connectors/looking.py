@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 from dataclasses import dataclass
@@ -99,17 +100,25 @@ class Looker:
             await self._failed(str(error) or f"took longer than {_LOOK_SECONDS:g} s")
         except ServiceError as error:
             logger.info("nobody looks at a helpdesk: %s", error.kind.slug, extra={"connector": name})
+        except asyncio.CancelledError:
+            # Whoever comes after this process need not wait for its lease to end.
+            with contextlib.suppress(StoreUnavailableError):
+                await self._finish(progress, after_seconds=0)
+            raise
         else:
             progress.until_ms = began_ms
             await self._store.run(partial(note_answer, connector=name, now_ms=self._now_ms(), trial_after=TRIAL_AFTER))
-        next_ms = self._now_ms() + 1000 * self._connector.look_seconds
+        await self._finish(progress, after_seconds=self._connector.look_seconds)
+
+    async def _finish(self, progress: _Progress, *, after_seconds: int) -> None:
+        now_ms = self._now_ms()
         await self._store.run(
             partial(
                 finish_look,
-                connector=name,
-                now_ms=self._now_ms(),
+                connector=self._connector.name,
+                now_ms=now_ms,
                 looked_until_ms=progress.until_ms,
-                next_look_ms=next_ms,
+                next_look_ms=now_ms + 1000 * after_seconds,
             )
         )
 

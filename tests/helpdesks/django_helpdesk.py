@@ -70,6 +70,8 @@ class DjangoHelpdesk:
         self.url = f"http://127.0.0.1:{free_port()}"
         self._process: subprocess.Popen[bytes] | None = None
         self._staff: dict[str, httpx.Client] = {}
+        # Each client that is made reads the system's certificates, which takes longer than a form.
+        self._visitor = httpx.Client(base_url=self.url, timeout=30)
         self._api = httpx.Client(headers={"Authorization": f"Token {token_of(PEOPLE[0])}"}, timeout=30)
 
     def start(self) -> None:
@@ -103,7 +105,7 @@ class DjangoHelpdesk:
 
     def close(self) -> None:
         self.stop()
-        for client in (self._api, *self._staff.values()):
+        for client in (self._visitor, self._api, *self._staff.values()):
             client.close()
 
     def log(self) -> str:
@@ -114,17 +116,17 @@ class DjangoHelpdesk:
 
         None if that failed in the end, as it does when the webhook finds nobody; the ticket is there all the same.
         """
-        with httpx.Client(base_url=self.url, timeout=30) as visitor:
-            visitor.get("/tickets/submit/").raise_for_status()
-            fields = {
-                "csrfmiddlewaretoken": visitor.cookies["csrftoken"],
-                "queue": ticket.queue,
-                "title": ticket.title,
-                "body": ticket.description,
-                "priority": ticket.priority,
-                "submitter_email": ticket.email,
-            }
-            answer = visitor.post("/tickets/submit/", data=fields)
+        self._visitor.cookies.clear()
+        self._visitor.get("/tickets/submit/").raise_for_status()
+        fields = {
+            "csrfmiddlewaretoken": self._visitor.cookies["csrftoken"],
+            "queue": ticket.queue,
+            "title": ticket.title,
+            "body": ticket.description,
+            "priority": ticket.priority,
+            "submitter_email": ticket.email,
+        }
+        answer = self._visitor.post("/tickets/submit/", data=fields)
         if answer.status_code == httpx.codes.INTERNAL_SERVER_ERROR:
             return None
         assert answer.status_code == httpx.codes.FOUND, answer.text
@@ -148,7 +150,7 @@ class DjangoHelpdesk:
     def update(self, number: int, *, person: str = PEOPLE[0], **changes: int | str) -> None:
         """Change a ticket on its page, as staff do: ``priority``, ``queue``, ``new_status``, ``comment``.
 
-        The page writes a follow-up, and calls the webhook.
+        The page writes a follow-up, and calls the webhook; if that finds nobody, they see an error, and it is done.
         """
         present = self.ticket(number)
         fields = {name: present[name] for name in ("title", "queue", "priority")} | changes
@@ -185,7 +187,7 @@ class DjangoHelpdesk:
         client = self._signed_in(person)
         answer = client.post(path, data={**fields, "csrfmiddlewaretoken": client.cookies["csrftoken"]})
         # A form that is not accepted is shown again, with 200.
-        assert answer.status_code == httpx.codes.FOUND, answer.text
+        assert answer.status_code in {httpx.codes.FOUND, httpx.codes.INTERNAL_SERVER_ERROR}, answer.text
 
     def _signed_in(self, person: str) -> httpx.Client:
         if person not in self._staff:

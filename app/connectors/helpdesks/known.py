@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 # Module and class by type.
 _CLASSES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
     {
+        "django-helpdesk": ("django_helpdesk", "DjangoHelpdesk"),
         "freshdesk": ("freshdesk", "FreshdeskHelpdesk"),
         "generic": ("generic", "GenericHelpdesk"),
         "hubspot": ("hubspot", "HubSpotHelpdesk"),
