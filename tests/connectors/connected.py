@@ -30,11 +30,11 @@ UNSURE = MappingProxyType({"title": "invoice", "description": "quote"})
 
 
 class ConnectedService:
-    """A service with a connector called ``desk``; ``store_url`` is where it keeps what it does."""
+    """A service with a connector called ``desk``; ``database`` is where it keeps what it does."""
 
-    def __init__(self, service: Service, store_url: str) -> None:
+    def __init__(self, service: Service, database: Database) -> None:
         self.service = service
-        self._store_url = store_url
+        self._database = database
 
     def deliver(self, body: bytes, headers: Mapping[str, str], name: str = "desk") -> httpx.Response:
         """Post a delivery as a helpdesk does."""
@@ -58,7 +58,7 @@ class ConnectedService:
     def rows(self, table: Table, **values: object) -> list[dict[str, Any]]:
         """Return the rows of a table of the store, those with ``values``."""
         statement = select(table).filter_by(**values)
-        with closing(Database(self._store_url)) as database, database.reading() as connection:
+        with self._database.reading() as connection:
             return [dict(row) for row in connection.execute(statement).mappings()]
 
     def judged(self) -> list[tuple[str, str, str | None]]:
@@ -98,6 +98,8 @@ def connecting(
         service = start_service(connectors_file=path, store_url=store_url, audit_share=0, **settings)
         # However slow the machine is, unless a test is about that.
         service.state["connectors"].receiver.answer_seconds = 60.0
-        return ConnectedService(service, store_url)
+        # One for all looks: making one takes longer than a look.
+        return ConnectedService(service, stack.enter_context(closing(Database(store_url))))
 
-    yield start
+    with contextlib.ExitStack() as stack:
+        yield start
