@@ -201,22 +201,23 @@ def written(ticket: HelpdeskTicket, values: Mapping[str, str], changed_ms: int |
 
     What somebody has set since is newer.
     """
-    heads = {
-        head: replace(state, seen=values[head], is_said=True) if head in values and not state.is_changed else state
-        for head, state in ticket.heads.items()
-    }
-    # What the helpdesk said until then it may tell later. Where its clock counts seconds, that may bear the same time.
-    until_ms = ticket.changed_ms if changed_ms is None else max(ticket.changed_ms or 0, changed_ms + 1)
-    return replace(ticket, heads=heads, changed_ms=until_ms)
+    heads = dict(ticket.heads)
+    for head, value in values.items():
+        if head in heads and not heads[head].is_changed:
+            heads[head] = replace(heads[head], seen=value, is_said=True, written_ms=changed_ms)
+    return replace(ticket, heads=heads)
 
 
 def _is_of_before_our_write(sighting: Sighting, state: HeadState, before: HelpdeskTicket) -> bool:
     """Return whether a field that says nothing, where our value is known to be, may have been sent before that was.
 
-    Two webhooks for one event say the same time, and many say none; only the last of all closes the ticket.
+    Only over such fields is anything written; what a person set before is another value, and counts whenever it is
+    heard of. Two webhooks for one event say the same time, and many say none; only the last of all closes the ticket.
     """
     is_ours = state.planned is not None and _same(state.seen, state.planned)
-    return is_ours and sighting.changed_ms in {None, before.changed_ms} and not sighting.is_closed
+    written_ms = before.changed_ms if state.written_ms is None else state.written_ms
+    is_old = sighting.changed_ms is None or (written_ms is not None and sighting.changed_ms <= written_ms)
+    return is_ours and is_old and not sighting.is_closed
 
 
 def _same(value: str | None, other: str | None) -> bool:

@@ -40,6 +40,8 @@ class HeadState:
     planned: str | None = None
     # Whether somebody has changed it since the ticket came.
     is_changed: bool = False
+    # When this service wrote it, by the helpdesk's own clock, null where that is not said.
+    written_ms: int | None = None
     # The label that people gave it last, as far as that was recorded.
     judged: str | None = None
 

@@ -158,6 +158,34 @@ def test_a_delivery_of_before_our_write_that_comes_after_it_is_no_change_by_a_pe
     assert not known.ticket.heads["priority"].is_changed
 
 
+def test_what_a_person_set_between_our_reading_and_our_writing_is_a_judgement_whenever_it_is_heard_of() -> None:
+    known = Known(rules())
+    known.hear(sighting(values={"priority": None, "department": None}, changed_ms=1))
+    assert known.ticket is not None
+    known.ticket = written(known.ticket, {"priority": "High"}, changed_ms=5)
+
+    known.hear(sighting(values={"priority": None, "department": "Sales"}, changed_ms=3))
+    # Within the same second, where the helpdesk's clock has no more.
+    known.hear(sighting(values={"priority": "Low"}, changed_ms=5))
+
+    assert known.judged() == [{"department": "Sales"}, {"priority": "Low"}]
+
+
+def test_what_was_said_before_our_write_is_old_whenever_it_is_heard_of() -> None:
+    known = Known(rules())
+    known.hear(sighting(values=OPEN, changed_ms=1))
+    assert known.ticket is not None
+    known.ticket = written(known.ticket, {"priority": "High"}, changed_ms=5)
+    ticket = known.ticket
+
+    for changed_ms in (2, 5):
+        known.hear(sighting(values=OPEN, changed_ms=changed_ms))
+
+    assert known.ticket.heads == ticket.heads
+    known.hear(sighting(values=OPEN, changed_ms=6))
+    assert known.ticket.heads["priority"].is_changed
+
+
 def test_a_default_value_that_comes_late_is_not_what_a_person_chose() -> None:
     known = Known(rules(connector(unset={"priority": (None, "Medium")})))
     known.hear(sighting(values={"priority": "Medium"}, changed_ms=1))

@@ -64,7 +64,7 @@ class World:
         if step is not None and step.job is not None:
             self.jobs.append(step.job)
 
-    def attempts(self, *, is_cut_off: bool, somebody_comments: bool) -> None:
+    def attempts(self, *, is_cut_off: bool, somebody_comments: bool, tells_time: bool) -> None:
         if not self.jobs:
             return
         job = self.jobs[0]
@@ -81,7 +81,7 @@ class World:
             self.happens()
         if not is_cut_off:
             del self.jobs[0]
-            self.known.ticket = written(self.known.ticket, values)
+            self.known.ticket = written(self.known.ticket, values, self.now_ms if tells_time else None)
 
 
 ACTIONS = st.one_of(
@@ -89,7 +89,10 @@ ACTIONS = st.one_of(
     st.just(World.person_writes_a_comment),
     st.builds(lambda index: lambda world: world.hears(index), st.integers(0, 99)),
     st.builds(
-        lambda is_cut_off, comments: lambda world: world.attempts(is_cut_off=is_cut_off, somebody_comments=comments),
+        lambda is_cut_off, comments, tells: (
+            lambda world: world.attempts(is_cut_off=is_cut_off, somebody_comments=comments, tells_time=tells)
+        ),
+        st.booleans(),
         st.booleans(),
         st.booleans(),
     ),
