@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from app.connectors.helpdesk import Helpdesk, Options
 from app.connectors.helpdesks.known import TYPES, helpdesk_class
 from app.connectors.sighting import Delivery, Sighting, UnreadableError
+from tests.connectors.servers import hubspot, intercom
 from tests.connectors.servers.jira import Jira
 from tests.connectors.servers.zammad import Zammad
 
@@ -51,8 +52,10 @@ def made(kind: str) -> Helpdesk:
 
 def read(helpdesk: Helpdesk, content: object) -> Sequence[Sighting]:
     body = content if isinstance(content, bytes) else json.dumps(content).encode()
+    delivery = Delivery(body, {}, "POST", "/hooks/desk", "192.0.2.1", 1_700_000_000_000)
+    helpdesk.delivery_id(delivery)
     try:
-        return helpdesk.read(Delivery(body, {}, "POST", "/hooks/desk", "192.0.2.1", 1_700_000_000_000))
+        return helpdesk.read(delivery)
     except UnreadableError:
         return []
 
@@ -87,8 +90,10 @@ def _with(content: Any, path: tuple[str | int, ...], value: object) -> Any:  # n
     return copy
 
 
-JIRA, ZAMMAD = Jira("t0ken"), Zammad("t0ken")
+JIRA, ZAMMAD, INTERCOM = Jira("t0ken"), Zammad("t0ken"), intercom.Intercom("t0ken")
 DELIVERIES = {
+    "hubspot": [hubspot.event("7"), hubspot.changed("7", "hs_ticket_priority", "LOW")],
+    "intercom": json.loads(intercom.signed("s3cret", "ticket.created", INTERCOM.shape(INTERCOM.create("a", "b"))).body),
     "jira": json.loads(JIRA.webhook(JIRA.create("down", "invoice"), secret=None).body),
     "zammad": json.loads(ZAMMAD.webhook(ZAMMAD.create("down", "invoice"), secret=None).body),
 }
