@@ -63,6 +63,12 @@ def milliseconds_of(identifier: str) -> int:
     return int(identifier[:8] + identifier[9:13], 16)
 
 
+def first_id_at(milliseconds: int) -> str:
+    """Return what sorts before every id that is made from then on, and after all others."""
+    digits = f"{milliseconds:012x}"
+    return f"{digits[:8]}-{digits[8:]}"
+
+
 def new_id_after(earlier: str) -> str:
     """Return a new id that sorts after ``earlier``, also when that was made by a clock which is ahead of this one."""
     identifier = new_id()

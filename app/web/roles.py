@@ -49,6 +49,8 @@ LEAST_ROLES: Final[Mapping[str, Role]] = MappingProxyType(
         "/console/models/{version}/report": Role.REVIEWER,
         "/console/models/{version}/card": Role.REVIEWER,
         "/console/activate": Role.ADMIN,
+        "/console/connectors": Role.REVIEWER,
+        "/console/send-again": Role.ADMIN,
         "/classify": Role.CALLER,
         "/classify/batch": Role.CALLER,
         "/explain": Role.CALLER,

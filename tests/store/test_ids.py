@@ -6,7 +6,8 @@ import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 
-from app.store.ids import milliseconds_of, new_id, new_id_after
+from app.store.ids import first_id_at, milliseconds_of, new_id, new_id_after
+from tests.stored import id_of
 
 
 def test_an_id_is_a_uuid_version_7_of_now() -> None:
@@ -42,3 +43,9 @@ def test_an_id_after_one_of_a_clock_that_is_ahead_is_later_and_still_a_uuid() ->
     assert later > earlier
     assert uuid.UUID(later).version == 7
     assert new_id_after("") > ""
+
+
+def test_what_was_made_from_a_time_on_sorts_after_that_time_and_the_rest_before_it() -> None:
+    ids = [id_of(milliseconds) for milliseconds in (999, 1_000, 1_001)]
+
+    assert [identifier >= first_id_at(1_000) for identifier in ids] == [False, True, True]

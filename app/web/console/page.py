@@ -66,6 +66,7 @@ MENU: Final = (
     MenuEntry("try", "Try"),
     MenuEntry("quality", "Quality"),
     MenuEntry("models", "Models"),
+    MenuEntry("connectors", "Connectors"),
 )
 FIRST_PAGE: Final = MENU[0].page
 PAGES: Final = frozenset(entry.page for entry in MENU)

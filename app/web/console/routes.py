@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from app.limits.clients import Role
+from app.web.console.connectors_page import ConnectorsPage
 from app.web.console.models_page import ModelsPage
 from app.web.console.page import FIRST_PAGE, PageRequest, page, to_page, way_to_pages
 from app.web.console.quality_page import QualityPage
@@ -36,6 +37,7 @@ def console_routes(*, clients: ClientIdentifier, attempts: RateLimiter, keeps_te
         *ReviewPage(keeps_text=keeps_text).routes(),
         *QualityPage(has_admins=has_admins).routes(),
         *ModelsPage(has_admins=has_admins).routes(),
+        *ConnectorsPage(has_admins=has_admins).routes(),
         *try_routes(),
         *static_routes(),
     ]

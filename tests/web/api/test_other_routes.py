@@ -58,6 +58,8 @@ EXPECTED_ROUTES = {
     "/console/models/{version}/report": {"GET", "HEAD"},
     "/console/models/{version}/card": {"GET", "HEAD"},
     "/console/activate": {"POST"},
+    "/console/connectors": {"GET", "HEAD"},
+    "/console/send-again": {"POST"},
     "/console/static/{name}": {"GET", "HEAD"},
     "/metrics": {"GET", "HEAD"},
     "/docs": {"GET", "HEAD"},
