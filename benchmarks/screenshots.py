@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 from app.web.console.page import MENU
 from app.web.roles import CONSOLE_PATH, LEAST_ROLES
 from benchmarks.chromium import ColorScheme, missing, running_chromium
+from benchmarks.helpdesks import helpdesks
 from benchmarks.measuring import ROOT
 from benchmarks.service import Service, running_service
 from data.generate_dataset import generate
@@ -36,6 +37,7 @@ _HEIGHT: Final = 800
 _SEED: Final = 11
 _N_TICKETS: Final = 500
 _N_JUDGED: Final = 150
+_N_OF_HELPDESKS: Final = 60
 _MOST_CLAIMED: Final = 100
 _WRITE_SECONDS: Final = 10.0
 
@@ -60,8 +62,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     directory.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as place:
         environment = {"STORE_URL": f"sqlite:///{place}/store.db", "AUDIT_SHARE": "0.3", "DRAIN_SECONDS": "0"}
-        with running_service(ROOT / "models", environment=environment) as service, running_chromium() as browser:
-            _fill(service, list(generate(_N_TICKETS, seed=_SEED)))
+        tickets = list(generate(_N_TICKETS, seed=_SEED))
+        with (
+            helpdesks(Path(place)) as desks,
+            running_service(ROOT / "models", environment={**environment, **desks.environment}) as service,
+            running_chromium() as browser,
+        ):
+            _fill(service, tickets)
+            desks.tell(service, tickets[:_N_OF_HELPDESKS])
             for shot in _of_readme() if arguments.readme else _of_every_page():
                 path = directory / f"{shot.name}.png"
                 _draw(browser, service, shot, path)
