@@ -9,14 +9,17 @@ import asyncio
 import json
 import logging
 import math
+import re
 import ssl
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from functools import cache
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any, Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote
 
 import httpx
 
@@ -27,6 +30,7 @@ _CONFLICTS: Final = frozenset({409, 412})
 # Nothing is wrong with what was asked: the token, the address or the helpdesk may be put right.
 _PASSING: Final = frozenset({401, 403, 408, 425, 429})
 _MAX_CONNECTIONS: Final = 8
+_MAX_REASON_CHARACTERS: Final = 120
 # A compressed answer of a few bytes can be one of gigabytes.
 _HEADERS: Final = {"accept": "application/json", "accept-encoding": "identity", "user-agent": "ticket-classifier"}
 
@@ -83,7 +87,6 @@ class Api:
 
     def __init__(self, url: str, *, authorization: Mapping[str, str]) -> None:
         self._url = url.rstrip("/")
-        self._host = urlsplit(url).netloc
         # They tell of every call, and of headers.
         for name in ("httpx", "httpcore"):
             logging.getLogger(name).setLevel(logging.WARNING)
@@ -93,6 +96,8 @@ class Api:
             follow_redirects=False,
             # Neither proxies nor passwords of the environment are what the connector's table says.
             trust_env=False,
+            # A session would speak for somebody else than the token.
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
             timeout=CALL_SECONDS,
             limits=httpx.Limits(max_connections=_MAX_CONNECTIONS),
         )
@@ -116,14 +121,15 @@ class Api:
     ) -> Answer:
         """Send ``body`` as JSON, if there is one, and return the answer; raise ``ApiError`` after ten seconds at most.
 
-        A ``path`` that leads to another host is refused.
+        A ``path`` that leads away from ``url`` is refused.
         """
-        what = f"{method} {path}"
-        if urlsplit(self._url + path).netloc != self._host:
+        if not _stays_under(path):
             raise RefusedError(f"{method}: the path leads away from api_url", 0)
+        # Of helpdesks that take the token in the query, too.
+        what = f"{method} {path.partition('?')[0]}"
         try:
             async with asyncio.timeout(CALL_SECONDS):
-                status, answer_headers, content = await self._exchange(method, path, body, query, headers)
+                status, answer_headers, content = await self._exchange(what, method, path, body, query, headers)
         except (TimeoutError, httpx.TimeoutException):
             raise UnavailableError(f"{what}: no answer within {CALL_SECONDS:g} s") from None
         except (httpx.HTTPError, httpx.InvalidURL, ssl.SSLError, OSError) as error:
@@ -133,6 +139,7 @@ class Api:
 
     async def _exchange(
         self,
+        what: str,
         method: str,
         path: str,
         body: object,
@@ -148,11 +155,11 @@ class Api:
             async for part in response.aiter_raw():
                 received += part
                 if len(received) > MAX_ANSWER_BYTES:
-                    raise TooLargeError(f"{method} {path}: an answer of more than {MAX_ANSWER_BYTES} bytes")
+                    raise TooLargeError(f"{what}: an answer of more than {MAX_ANSWER_BYTES} bytes")
         finally:
             await response.aclose()
         if response.headers.get("content-encoding", "identity").lower() != "identity":
-            raise UnavailableError(f"{method} {path}: a compressed answer, which was not asked for")
+            raise UnavailableError(f"{what}: a compressed answer, which was not asked for")
         return response.status_code, {name.lower(): value for name, value in response.headers.items()}, bytes(received)
 
 
@@ -180,6 +187,12 @@ def _check_status(what: str, status: int, headers: Mapping[str, str]) -> None:
     raise RefusedError(message, status)
 
 
+def _stays_under(path: str) -> bool:
+    """Return whether ``path`` leads to what is under the address that it is added to, however a server reads it."""
+    parts = re.split(r"[/\\]", unquote(path.partition("?")[0]))
+    return path.startswith("/") and not any(part.partition(";")[0] in {".", ".."} for part in parts)
+
+
 def path_part(text: str) -> str:
     """Return ``text``, such as the id of a ticket, as one part of a path."""
     return quote(text, safe="")
@@ -195,10 +208,12 @@ def retry_after_seconds(value: str | None) -> int | None:
         at = parsedate_to_datetime(value)
     except (ValueError, TypeError):
         return None
-    seconds = at.timestamp() - time.time()
+    seconds = (at if at.tzinfo is not None else at.replace(tzinfo=UTC)).timestamp() - time.time()
     return min(max(0, math.ceil(seconds)), MAX_RETRY_AFTER_SECONDS)
 
 
 def _reason(error: Exception) -> str:
-    cause = error.__cause__ or error
-    return f"{type(error).__name__}: {str(cause)[:120]}" if str(cause) else type(error).__name__
+    """Return what went wrong; what a library says of headers and answers quotes them, what a system says does not."""
+    is_of_system = isinstance(error, httpx.NetworkError | OSError)
+    name = type(error).__name__
+    return f"{name}: {str(error)[:_MAX_REASON_CHARACTERS]}" if is_of_system and str(error) else name
