@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from app.connectors.helpdesk import Helpdesk
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,47}", re.ASCII)
-_VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+# In capitals only: a secret that stands in its place has others, too, and is not to be shown.
+_VARIABLE: Final = re.compile(r"[A-Z_][A-Z0-9_]*", re.ASCII)
 _LEAST_SECRET_CHARACTERS: Final = 8
 _MAX_CALLS_PER_MINUTE: Final = 100_000
 _MAX_LOOK_SECONDS: Final = 86_400
@@ -66,7 +67,8 @@ def read_connectors(path: Path, environment: Mapping[str, str]) -> tuple[Connect
         try:
             connectors.append(_connector(name, table, environment))
         except (OptionError, _Wrong) as error:
-            raise ConnectorFileError(f"{path}: [{name}] {error}") from None
+            # On one line, whatever stands between quotes there.
+            raise ConnectorFileError(f"{path}: [{name}] {error}".replace("\n", "\\n")) from None
     return tuple(connectors)
 
 
@@ -89,11 +91,11 @@ class _Table:
     def __init__(self, content: Mapping[str, Any]) -> None:
         self._content = content
 
-    def text(self, key: str) -> str | None:
+    def text(self, key: str, *, is_shown: bool = True) -> str | None:
         value = self._content.get(key)
         if value is None or (isinstance(value, str) and value):
             return value
-        raise _Wrong(f"{key} must be text, not {value!r}")
+        raise _Wrong(f"{key} must be text" + (f", not {value!r}" if is_shown else ""))
 
     def one_of(self, key: str, choices: Sequence[str]) -> str:
         value = self._content.get(key, choices[0])
@@ -125,13 +127,20 @@ class _Table:
 
     def words(self, key: str) -> dict[str, str]:
         """Return a table of texts; numbers are what helpdesks call many things, and become text."""
-        return {name: _word(f"{key}.{name}", value) for name, value in self.table(key).items()}
+        return _words_of(key, self.table(key))
 
     def table(self, key: str) -> dict[str, Any]:
-        value = self._content.get(key, {})
-        if not isinstance(value, dict):
-            raise _Wrong(f"{key} must be a table, not {value!r}")
-        return value
+        return _table(key, self._content.get(key, {}))
+
+
+def _table(key: str, value: object) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise _Wrong(f"{key} must be a table, not {value!r}")
+    return value
+
+
+def _words_of(key: str, value: object) -> dict[str, str]:
+    return {name: _word(f"{key}.{name}", word) for name, word in _table(key, value).items()}
 
 
 def _word(key: str, value: object) -> str:
@@ -179,7 +188,7 @@ def _connector(name: str, content: object, environment: Mapping[str, str]) -> Co
         secrets=tuple(_secret(variable, environment) for variable in secret_names),
         api_url=api_url,
         api_token_name=token_names[0] if token_names else None,
-        api_token=_value(token_names[0], environment) if token_names else "",
+        api_token=_value("api_token_env", token_names[0], environment) if token_names else "",
         write=write,
         on_suggest="note" if table.one_of("on_suggest", ("nothing", "note")) == "note" else "nothing",
         words=_words(table, helpdesk),
@@ -208,8 +217,8 @@ def _check_keys(content: Mapping[str, Any], known: frozenset[str]) -> None:
 def _words(table: _Table, helpdesk: Helpdesk) -> dict[str, Mapping[str, str]]:
     own = table.table("labels")
     words: dict[str, Mapping[str, str]] = dict(helpdesk.words)
-    for head in own:
-        words[head] = {**words.get(head, {}), **_Table(own).words(head)}
+    for head, own_words in own.items():
+        words[head] = {**words.get(head, {}), **_words_of(f"labels.{head}", own_words)}
     return words
 
 
@@ -225,27 +234,28 @@ def _unset(table: _Table, helpdesk: Helpdesk) -> dict[str, tuple[str | None, ...
 
 
 def _variables(table: _Table, key: str) -> tuple[str, ...]:
-    names = tuple(name.strip() for name in (table.text(key) or "").split(",") if name.strip())
+    names = tuple(name.strip() for name in (table.text(key, is_shown=False) or "").split(",") if name.strip())
     for name in names:
         if not _VARIABLE.fullmatch(name):
-            raise _Wrong(f"{key} must name environment variables, and not hold the secret itself")
+            raise _Wrong(f"{key} must name environment variables, in capitals, and not hold the secret itself")
     return names
 
 
-def _value(variable: str, environment: Mapping[str, str]) -> str:
+def _value(key: str, variable: str, environment: Mapping[str, str]) -> str:
     value = environment.get(variable, "")
     if not value:
-        raise _Wrong(f"the environment variable {variable} is not set")
-    if not value.isascii() or not value.isprintable():
-        raise _Wrong(f"the environment variable {variable} has characters that no header can carry")
+        raise _Wrong(f"{key}: the environment variable {variable} is not set")
+    if not value.isascii() or not value.isprintable() or value != value.strip():
+        raise _Wrong(f"{key}: the environment variable {variable} has characters that no header can carry")
     return value
 
 
 def _secret(variable: str, environment: Mapping[str, str]) -> bytes:
-    value = _value(variable, environment)
+    value = _value("secret_env", variable, environment)
     if len(value) < _LEAST_SECRET_CHARACTERS:
         raise _Wrong(
-            f"the environment variable {variable} has a secret of less than {_LEAST_SECRET_CHARACTERS} characters"
+            f"secret_env: the environment variable {variable} has a secret of less than "
+            f"{_LEAST_SECRET_CHARACTERS} characters"
         )
     return value.encode()
 
@@ -254,18 +264,20 @@ def _url(table: _Table, key: str) -> str | None:
     value = table.text(key)
     if value is None:
         return None
-    expected = f"{key} must be an address such as https://desk.example.com, without a password in it"
+    # A password or a token may be in there.
+    shown = "" if "@" in value or "?" in value else f", not {value!r}"
+    expected = f"{key} must be an address such as https://desk.example.com, without a password in it{shown}"
     try:
         parts = urlsplit(value)
         is_address = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
     except ValueError:
         raise _Wrong(expected) from None
-    if not is_address or parts.username or parts.query or parts.fragment:
+    if not is_address or "@" in parts.netloc or parts.query or parts.fragment or not value.isprintable():
         raise _Wrong(expected)
     is_open = key == "api_url" and parts.scheme == "http" and not _is_here(parts.hostname or "")
     if is_open and not table.flag("plain_http"):
         raise _Wrong(
-            f'{key} "{value}" must begin with https://, because a token is sent there; '
+            f"{key} {value!r} must begin with https://, because a token is sent there; "
             "if nobody else is on the way there, plain_http = true lets it be"
         )
     return value.rstrip("/")
@@ -282,4 +294,4 @@ def _network(text: str) -> IPNetwork:
     try:
         return ipaddress.ip_network(text, strict=False)
     except ValueError:
-        raise _Wrong(f'allow_from "{text}" is not an address or a network such as 203.0.113.0/24') from None
+        raise _Wrong(f"allow_from {text!r} is not an address or a network such as 203.0.113.0/24") from None
