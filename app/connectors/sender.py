@@ -7,7 +7,7 @@ import contextlib
 import logging
 import random
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from app.connectors.api import Api, ApiError, RefusedError, UnavailableError
 from app.connectors.job import Attempt, Done
@@ -19,7 +19,7 @@ from app.store.database import StoreUnavailableError
 from app.store.outbox import Ending, Terms, claim, connectors_with_work, count_waiting, finish
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Coroutine, Mapping
 
     from app.connectors.classifying import TicketDesk
     from app.connectors.connector import Connector
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from app.store.store import Store
 
 logger = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
 
 # Of all calls of an attempt; the lease lasts longer, so that nobody begins what may still be going on.
 ATTEMPT_SECONDS: Final = 60.0
@@ -65,30 +67,48 @@ class Sender:
         self._now_ms = now_ms
 
     async def run(self, on_work: asyncio.Event) -> None:
-        """Do what is due, now, whenever ``on_work`` is set, and every second, until it is cancelled."""
-        while True:
-            on_work.clear()
-            try:
-                await self.work()
-            except StoreUnavailableError:
-                logger.debug("nothing is sent while the store is away")
-            except Exception:
-                # Whatever it is, the next look may do without it.
-                logger.exception("what is to be sent could not be looked at")
-            # Not all workers at the same moment.
-            wait_seconds = _LOOK_SECONDS * random.uniform(0.8, 1.2)  # noqa: S311  # nosec B311 - no secret
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(wait_seconds):
-                    await on_work.wait()
+        """Do what is due, now, whenever ``on_work`` is set, and every second, until it is cancelled.
+
+        No helpdesk waits for another, however slow that is.
+        """
+        at_work: dict[str, asyncio.Task[None]] = {}
+        try:
+            while True:
+                on_work.clear()
+                for name in await self._survived(self._due()) or ():
+                    if name not in at_work or at_work[name].done():
+                        work = self._survived(self._work_for(self._connectors[name]))
+                        at_work[name] = asyncio.create_task(work)
+                # Not all workers at the same moment.
+                wait_seconds = _LOOK_SECONDS * random.uniform(0.8, 1.2)  # noqa: S311  # nosec B311 - no secret
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(wait_seconds):
+                        await on_work.wait()
+        finally:
+            for task in at_work.values():
+                task.cancel()
+            await asyncio.gather(*at_work.values(), return_exceptions=True)
 
     async def work(self) -> None:
         """Do what is due now; raise ``StoreUnavailableError``."""
+        await asyncio.gather(*(self._work_for(self._connectors[name]) for name in await self._due()))
+
+    async def _due(self) -> list[str]:
         names = list(self._apis)
-        due = await self._store.run(partial(connectors_with_work, connectors=names, now_ms=self._now_ms()))
-        if due:
-            await asyncio.gather(*(self._work_for(self._connectors[name]) for name in due))
         for name, n_jobs in (await self._store.run(partial(count_waiting, connectors=names))).items():
             self._metrics.connector_waiting(name, n_jobs)
+        return await self._store.run(partial(connectors_with_work, connectors=names, now_ms=self._now_ms()))
+
+    @staticmethod
+    async def _survived(work: Coroutine[Any, Any, Result]) -> Result | None:
+        """Return what ``work`` does, or None where it fails: whatever it is, the next look may do without it."""
+        try:
+            return await work
+        except StoreUnavailableError:
+            logger.debug("nothing is sent while the store is away")
+        except Exception:
+            logger.exception("what is to be sent could not be looked at")
+        return None
 
     async def _work_for(self, connector: Connector) -> None:
         terms = Terms(

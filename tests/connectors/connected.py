@@ -34,7 +34,7 @@ class ConnectedService:
 
     def __init__(self, service: Service, database: Database) -> None:
         self.service = service
-        self._database = database
+        self.database = database
 
     def deliver(self, body: bytes, headers: Mapping[str, str], name: str = "desk") -> httpx.Response:
         """Post a delivery as a helpdesk does."""
@@ -58,7 +58,7 @@ class ConnectedService:
     def rows(self, table: Table, **values: object) -> list[dict[str, Any]]:
         """Return the rows of a table of the store, those with ``values``."""
         statement = select(table).filter_by(**values)
-        with self._database.reading() as connection:
+        with self.database.reading() as connection:
             return [dict(row) for row in connection.execute(statement).mappings()]
 
     def judged(self) -> list[tuple[str, str, str | None]]:

@@ -47,9 +47,11 @@ def signed(body: bytes, *, identifier: str = "msg_1", seconds: int | None = None
     }
 
 
-def tell(connected: ConnectedService, ticket: Mapping[str, object], *, identifier: str = "msg_1") -> dict[str, object]:
+def tell(
+    connected: ConnectedService, ticket: Mapping[str, object], *, identifier: str = "msg_1", name: str = "desk"
+) -> dict[str, object]:
     body = json.dumps(ticket).encode()
-    answer = connected.deliver(body, signed(body, identifier=identifier))
+    answer = connected.deliver(body, signed(body, identifier=identifier), name)
     assert answer.status_code == 200, answer.text
     return answer.json()
 
