@@ -1,4 +1,4 @@
-"""Erases texts that are too old and deletes old predictions, a few rows at a time, so that no writer waits for long."""
+"""Erases texts that are too old and deletes old rows, a few at a time, so that no writer waits for long."""
 
 from __future__ import annotations
 
@@ -8,12 +8,20 @@ import random
 import time
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import delete, select, text, update
+from sqlalchemy import delete, select, text, tuple_, update
 
 from app.store.database import StoreUnavailableError
 from app.store.erasure import truncate_log
 from app.store.second_readings import close_readings
-from app.store.tables import erased_tickets, feedback, predictions, review_items
+from app.store.tables import (
+    deliveries,
+    erased_tickets,
+    feedback,
+    helpdesk_tickets,
+    outbox,
+    predictions,
+    review_items,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -29,6 +37,8 @@ MAX_ROWS: Final = 500
 _DAY_MS: Final = 86_400_000
 # No writer has anything waiting for longer than that.
 _REMEMBER_ERASED_MS: Final = 7 * _DAY_MS
+# For whoever wants to know what was done, in the console.
+_REMEMBER_DONE_MS: Final = 7 * _DAY_MS
 _ROUND_SECONDS: Final = 3_600
 _AGAIN_SECONDS: Final = 60
 # Between two transactions, in which others write.
@@ -43,18 +53,25 @@ def expire_some(database: Database, *, retention_days: int, now_ms: int, max_row
     """Do a part of what is due, at most ``max_rows`` rows of each table; return how many were touched.
 
     Texts, e-mail addresses and idempotency keys go after ``retention_days``, and nobody is asked about a ticket whose
-    text went; predictions go after twice that; judgements stay. With 0 days everything stays. On Postgres, another
-    process that is at it does it alone.
+    text went; predictions and what is known of helpdesks' tickets go after twice that; judgements stay. With 0 days all
+    that stays. Deliveries go after a day, what was done at helpdesks after a week, and what was given up there with the
+    texts. On Postgres, another process that is at it does it alone.
     """
     cutoff_ms = now_ms - retention_days * _DAY_MS
-    is_old = predictions.c.received_ms < cutoff_ms - retention_days * _DAY_MS
+    older_ms = cutoff_ms - retention_days * _DAY_MS
     is_over = erased_tickets.c.erased_until_ms < now_ms - _REMEMBER_ERASED_MS
     with database.writing() as connection:
         if database.kind == "postgresql" and not _is_alone(connection):
             return 0
-        n_rows = 0
+        # In the order of deliveries, so that the two never wait for each other.
+        n_rows = _delete(connection, deliveries, deliveries.c.received_ms < now_ms - _DAY_MS, max_rows)
         if retention_days:
-            n_rows += _erase_texts(connection, cutoff_ms, max_rows) + _delete(connection, predictions, is_old, max_rows)
+            n_rows += _delete(connection, helpdesk_tickets, _is_forgotten(older_ms), max_rows)
+            n_rows += _delete(connection, outbox, _is_finished("dead", cutoff_ms), max_rows)
+        n_rows += _delete(connection, outbox, _is_finished("done", now_ms - _REMEMBER_DONE_MS), max_rows)
+        if retention_days:
+            n_rows += _erase_texts(connection, cutoff_ms, max_rows)
+            n_rows += _delete(connection, predictions, predictions.c.received_ms < older_ms, max_rows)
         # Last, as in an erasure, so that the two never wait for each other.
         return n_rows + _delete(connection, erased_tickets, is_over, max_rows)
 
@@ -121,11 +138,24 @@ def _close_items(connection: Connection, prediction_ids: Collection[str]) -> Non
     close_readings(connection, prediction_ids)
 
 
+def _is_finished(state: str, before_ms: int) -> ColumnElement[bool]:
+    return (outbox.c.state == state) & (outbox.c.finished_ms < before_ms)
+
+
+def _is_forgotten(before_ms: int) -> ColumnElement[bool]:
+    """Return which tickets nobody has heard of since then, and nothing is to be done for."""
+    its_jobs = (outbox.c.connector == helpdesk_tickets.c.connector) & (
+        outbox.c.ticket_ref == helpdesk_tickets.c.ticket_ref
+    )
+    has_job = select(outbox.c.job_id).where(its_jobs, outbox.c.state != "done").exists()
+    return (helpdesk_tickets.c.looked_at_ms < before_ms) & ~has_job
+
+
 def _delete(connection: Connection, table: Table, is_due: ColumnElement[bool], max_rows: int) -> int:
     return connection.execute(delete(table).where(_first(table, is_due, max_rows))).rowcount
 
 
 def _first(table: Table, is_due: ColumnElement[bool], max_rows: int) -> ColumnElement[bool]:
     """Return the condition of being among the first ``max_rows`` rows that are due."""
-    (key,) = table.primary_key.columns
-    return key.in_(select(key).where(is_due).limit(max_rows))
+    key = tuple_(*table.primary_key.columns)
+    return key.in_(select(*table.primary_key.columns).where(is_due).limit(max_rows))

@@ -22,7 +22,18 @@ from app.store.promise import Change, HeadLabel
 from app.store.promise_events import record_changes
 from app.store.retention import expire, expire_some
 from app.store.store import Store
-from app.store.tables import answer_counts, answers, erased_tickets, feedback, judgements, predictions, review_items
+from app.store.tables import (
+    answer_counts,
+    answers,
+    deliveries,
+    erased_tickets,
+    feedback,
+    helpdesk_tickets,
+    judgements,
+    outbox,
+    predictions,
+    review_items,
+)
 from tests.postgres import Postgres
 from tests.stored import LABELS, add_prediction, id_of, is_open, rows_of
 
@@ -156,6 +167,55 @@ def test_that_a_ticket_was_erased_is_remembered_for_a_week(database: Database) -
     assert len(rows_of(database, erased_tickets)) == 1
     expire_all(database, retention_days=0, now_ms=NOW_MS + 8 * DAY_MS)
     assert rows_of(database, erased_tickets) == []
+
+
+def add_of_helpdesks(database: Database, days: float) -> None:
+    """Add a delivery, jobs of every state and the tickets that they are for, so many days ago."""
+    then_ms = int(NOW_MS - days * DAY_MS)
+    kept = {"connector": "desk", "is_closed": False, "heads": "{}", "looked_at_ms": then_ms}
+    job = {"connector": "desk", "kind": "write", "content": "{}", "n_attempts": 1, "leased_until_ms": 0}
+    with database.writing() as connection:
+        received = {"connector": "desk", "content_key": f"{days}", "received_ms": then_ms, "outcome": "known"}
+        connection.execute(deliveries.insert().values(received))
+        connection.execute(helpdesk_tickets.insert().values(kept | {"ticket_ref": f"nothing to do {days}"}))
+        for state in ("waiting", "done", "dead"):
+            ref = f"{state} {days}"
+            connection.execute(helpdesk_tickets.insert().values(kept | {"ticket_ref": ref}))
+            finished_ms = None if state == "waiting" else then_ms
+            of_state = {"job_id": new_id(), "state": state, "finished_ms": finished_ms, "ticket_ref": ref}
+            connection.execute(outbox.insert().values(job | of_state | {"wanted_ms": then_ms, "due_ms": then_ms}))
+
+
+AGES = [0.9, 1.1, 6.9, 7.1, 9.9, 10.1, 20.1]
+
+
+@pytest.mark.parametrize(
+    ("retention_days", "dead", "n_tickets"),
+    [(10, [0.9, 1.1, 6.9, 7.1, 9.9], len(AGES) - 1), (0, AGES, len(AGES))],
+)
+def test_what_helpdesks_sent_goes_after_a_day_and_what_was_done_there_after_a_week(
+    database: Database, retention_days: int, dead: list[float], n_tickets: int
+) -> None:
+    for days in AGES:
+        add_of_helpdesks(database, days)
+
+    expire_all(database, retention_days=retention_days)
+
+    assert [row["content_key"] for row in rows_of(database, deliveries)] == ["0.9"]
+    left: dict[str, list[float]] = {}
+    for row in rows_of(database, outbox):
+        state, days = row["ticket_ref"].split()
+        left.setdefault(state, []).append(float(days))
+    assert {state: sorted(of_state) for state, of_state in left.items()} == {
+        "waiting": AGES,
+        "done": AGES[:3],
+        "dead": dead,
+    }
+    known = {row["ticket_ref"] for row in rows_of(database, helpdesk_tickets)}
+    assert len([ref for ref in known if ref.startswith("nothing")]) == n_tickets
+    # What is still to be done is done for a ticket that is known.
+    assert {row["ticket_ref"] for row in rows_of(database, outbox) if row["state"] == "waiting"} <= known
+    assert expire_all(database, retention_days=retention_days) == 0
 
 
 def test_several_processes_at_once_do_it_once(database: Database) -> None:
