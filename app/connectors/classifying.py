@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from app.connectors.pacing import OVERLAP_MS
@@ -68,7 +68,12 @@ class TicketDesk:
         rules = self._rules(database, connector, now_ms)
 
         def decide(sighting: Sighting) -> Decide:
-            return lambda before: rules.step(sighting, before)
+            said = replace(
+                sighting,
+                title=_clean(sighting.title, self.max_title),
+                description=_clean(sighting.description, self.max_description),
+            )
+            return lambda before: rules.step(said, before)
 
         return self.steps_by(connector, {ref: decide(sighting) for ref, sighting in sightings.items()}, now_ms=now_ms)
 
@@ -107,11 +112,7 @@ class TicketDesk:
         )
 
     def _classify(self, connector: Connector, sighting: Sighting, model: LoadedModel) -> Classified:
-        ticket = _Ticket(
-            _clean(sighting.title, self.max_title),
-            _clean(sighting.description, self.max_description),
-            connector.ticket_id(sighting.ref),
-        )
+        ticket = _Ticket(sighting.title or "", sighting.description or "", connector.ticket_id(sighting.ref))
         prediction = model.classifier.predict(ticket.title, ticket.description)
         answer = self.answering.counted(ticket, prediction, model)
         record = self.answering.record_of(self.recorder, answer, model)
@@ -124,8 +125,8 @@ class TicketDesk:
         return model
 
 
-def _clean(text: str | None, max_characters: int) -> str:
+def _clean(text: str | None, max_characters: int) -> str | None:
     """Return ``text`` without what no database takes, and not too long."""
     if text is None:
-        return ""
+        return None
     return text[:max_characters].replace("\0", "").encode("utf-8", "ignore").decode()

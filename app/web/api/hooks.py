@@ -22,6 +22,8 @@ from app.web.api.documentation import LIMITED_ERRORS
 from app.web.api.json_body import read_body
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from starlette.types import Receive, Scope, Send
 
     from app.connectors.hub import ConnectorHub
@@ -70,7 +72,7 @@ async def _take(scope: Scope, receive: Receive, send: Send, *, clients: ClientId
     headers, peer = scope["headers"], scope.get("client")
     delivery = Delivery(
         body=await read_body(receive),
-        headers={name.decode("latin-1"): value.decode("latin-1") for name, value in headers},
+        headers=_joined(headers),
         method=scope["method"],
         target=_target(scope),
         address=clients.address_of(headers, peer),
@@ -86,6 +88,15 @@ async def _take(scope: Scope, receive: Receive, send: Send, *, clients: ClientId
         raise
     answer = HookReceipt(outcome=receipt.outcome, predictions=dict(receipt.predictions))
     await send_json(send, answer.model_dump_json().encode())
+
+
+def _joined(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Return headers by name; one that comes twice has both values (RFC 9110, section 5.3), which no signature is."""
+    joined: dict[str, str] = {}
+    for name, value in headers:
+        key, text = name.decode("latin-1"), value.decode("latin-1")
+        joined[key] = f"{joined[key]}, {text}" if key in joined else text
+    return joined
 
 
 def _target(scope: Scope) -> str:
