@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -22,6 +22,7 @@ from app.connectors.api import (
     ConflictError,
     RefusedError,
     UnavailableError,
+    _tls,
     retry_after_seconds,
 )
 from tests.connectors.servers.raw import OK, answer, make_certificate, raw_server
@@ -51,6 +52,14 @@ def failure(url: str, path: str = "/tickets/7", **options: object) -> ApiError:
         call(url, path, **options)  # type: ignore[arg-type]
     assert CANARY not in str(caught.value)
     return caught.value
+
+
+@pytest.fixture
+def authorities() -> Iterator[None]:
+    """Let the authorities be read anew, as by a process that begins, now and after the test."""
+    _tls.cache_clear()
+    yield
+    _tls.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -122,6 +131,7 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(tmp_path: Path) -> Non
     assert server.requests == []
 
 
+@pytest.mark.usefixtures("authorities")
 def test_an_authority_of_ones_own_is_named_in_ssl_cert_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, tls = make_certificate(tmp_path)
     monkeypatch.setenv("SSL_CERT_FILE", str(path))
@@ -129,6 +139,7 @@ def test_an_authority_of_ones_own_is_named_in_ssl_cert_file(tmp_path: Path, monk
         assert call(f"https://{server.address}").status == 200
 
 
+@pytest.mark.usefixtures("authorities")
 def test_a_certificate_for_another_host_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, tls = make_certificate(tmp_path, host="192.0.2.7")
     monkeypatch.setenv("SSL_CERT_FILE", str(path))
