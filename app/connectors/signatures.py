@@ -47,7 +47,7 @@ def is_standard_webhook(delivery: Delivery, secrets: Secrets) -> bool:
     identifier, timestamp = headers.get("webhook-id"), headers.get("webhook-timestamp", "")
     if not identifier or not is_in_window(seconds_to_ms(timestamp), delivery.received_ms):
         return False
-    signed = f"{identifier}.{timestamp}.".encode("utf-8", "surrogateescape") + delivery.body
+    signed = standard_content(delivery)
     keys = [_standard_key(secret) for secret in secrets]
     versions = [part.partition(",") for part in headers.get("webhook-signature", "").split(" ")[:8]]
     matches = [
@@ -56,6 +56,13 @@ def is_standard_webhook(delivery: Delivery, secrets: Secrets) -> bool:
         if version == "v1"
     ]
     return any(matches)
+
+
+def standard_content(delivery: Delivery) -> bytes:
+    """Return what the Standard Webhooks specification has signed: ``ID.TIMESTAMP.BODY``."""
+    headers = delivery.headers
+    before = f"{headers.get('webhook-id')}.{headers.get('webhook-timestamp')}."
+    return before.encode("utf-8", "surrogateescape") + delivery.body
 
 
 def has_secret(delivery: Delivery, secrets: Secrets) -> bool:

@@ -15,7 +15,7 @@ from tests.helpdesks.environments import python_or_skip
 from tests.helpdesks.request_tracker import RequestTracker
 
 StartHelpdesk = Callable[..., DjangoHelpdesk]
-StartRequestTracker = Callable[..., RequestTracker]
+NewRequestTracker = Callable[..., RequestTracker]
 
 
 @pytest.fixture(scope="session")
@@ -48,25 +48,25 @@ def start_helpdesk(django_python: Path, django_database: Path, tmp_path: Path) -
 
 
 @pytest.fixture(scope="session")
-def request_tracker_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database of Request Tracker without tickets, to be copied: making one takes longer than starting on it."""
+def prepared_request_tracker(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with a site without tickets, to be copied: making one takes longer than starting it."""
     if (reason := request_tracker.missing()) is not None:
         pytest.skip(reason)
-    return request_tracker.prepare(tmp_path_factory.mktemp("request-tracker"))
+    directory = tmp_path_factory.mktemp("request-tracker")
+    request_tracker.prepare(directory)
+    return directory
 
 
 @pytest.fixture
-def start_request_tracker(request_tracker_database: Path, tmp_path: Path) -> Iterator[StartRequestTracker]:
-    """Start a Request Tracker with a database of its own, and wait until it answers."""
+def new_request_tracker(prepared_request_tracker: Path, tmp_path: Path) -> Iterator[NewRequestTracker]:
+    """Make a Request Tracker with a database of its own, which is yet to be started."""
     with contextlib.ExitStack() as stack:
 
-        def start(*, webhook_url: str | None = None, webhook_secret: str = "") -> RequestTracker:
+        def make(*, webhook_url: str | None = None, webhook_secret: str = "") -> RequestTracker:
             directory = tmp_path / f"request-tracker-{len(list(tmp_path.glob('request-tracker-*')))}"
-            directory.mkdir()
-            shutil.copy(request_tracker_database, directory)
+            request_tracker.copy(prepared_request_tracker, directory)
             helpdesk = RequestTracker(directory, webhook_url=webhook_url, webhook_secret=webhook_secret)
             stack.callback(helpdesk.close)
-            helpdesk.start()
             return helpdesk
 
-        yield start
+        yield make

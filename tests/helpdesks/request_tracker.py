@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import time
 from collections.abc import Mapping
@@ -24,6 +25,8 @@ _START_SECONDS = 60
 _STOP_SECONDS = 30
 _SETUP_SECONDS = 240
 _DATABASE = "rt.sqlite3"
+# Of the program, as Request Tracker made it.
+_TOKEN = "token"
 
 QUEUES = ("General", "Tech Support", "Billing", "Sales")
 PEOPLE = ("ada", "grace")
@@ -42,6 +45,8 @@ Set($WebPath, '');
 Set($Timezone, 'UTC');
 Set($LogToSyslog, undef);
 Set($LogToSTDERR, 'warning');
+# By default each call takes 0.3 s to look at the password.
+Set($BcryptCost, 4);
 # E-mails become files of the directory for temporary files.
 Set($MailCommand, 'testfile');
 Set($MasonDataDir, '{directory}/mason');
@@ -66,18 +71,24 @@ def password_of(user: str) -> str:
     return f"password of {user}"
 
 
-def prepare(directory: Path) -> Path:
-    """Make a database with the first queues, users and the scrip in a directory, and return its path."""
+def prepare(directory: Path) -> None:
+    """Make a database with the first queues, users and the scrip, and the program's token, in a directory."""
     environment = _configure(directory, port=1)
     for action in (("init",), ("insert", "--datafile", str(_INITIAL_DATA))):
         subprocess.run(
             [_SETUP, "--force", "--dba-password", "", "--action", *action],
             check=True,
             timeout=_SETUP_SECONDS,
-            env={**environment, "REQUEST_TRACKER_SCRIP": str(_SCRIP)},
+            env={**environment, "REQUEST_TRACKER_SCRIP": str(_SCRIP), "REQUEST_TRACKER_TOKEN": str(directory / _TOKEN)},
             capture_output=True,
         )
-    return directory / _DATABASE
+
+
+def copy(prepared: Path, directory: Path) -> None:
+    """Make ``directory`` what another one was made by ``prepare``."""
+    directory.mkdir()
+    for name in (_DATABASE, _TOKEN):
+        shutil.copy(prepared / name, directory)
 
 
 def _configure(directory: Path, *, port: int, webhook: str = "") -> dict[str, str]:
@@ -96,7 +107,7 @@ def _configure(directory: Path, *, port: int, webhook: str = "") -> dict[str, st
 
 
 class RequestTracker:
-    """One site on a free port of the loopback address, with ``directory/rt.sqlite3``, which outlives a stop.
+    """One site on a free port of the loopback address, in a directory with a database, which outlives a stop.
 
     ``webhook_url`` is told by the scrip of ``deploy/request-tracker``, signed with ``webhook_secret``.
     """
@@ -143,6 +154,11 @@ class RequestTracker:
         self.stop()
         for client in self._clients.values():
             client.close()
+
+    @property
+    def token(self) -> str:
+        """The token of the program."""
+        return (self._directory / _TOKEN).read_text(encoding="ascii")
 
     def log(self) -> str:
         return (self._directory / "log").read_text(encoding="utf-8", errors="replace")

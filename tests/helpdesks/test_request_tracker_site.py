@@ -11,7 +11,7 @@ import pytest
 
 from app.connectors.sighting import Delivery
 from app.connectors.signatures import is_standard_webhook
-from tests.helpdesks.conftest import StartRequestTracker
+from tests.helpdesks.conftest import NewRequestTracker
 from tests.helpdesks.hooks import Hook
 from tests.helpdesks.request_tracker import ONLOOKER, PROGRAM, RequestTracker
 
@@ -27,8 +27,10 @@ def hook() -> Iterator[Hook]:
 
 
 @pytest.fixture
-def helpdesk(start_request_tracker: StartRequestTracker, hook: Hook) -> RequestTracker:
-    return start_request_tracker(webhook_url=f"http://{hook.address}/hooks/rt", webhook_secret=SECRET)
+def helpdesk(new_request_tracker: NewRequestTracker, hook: Hook) -> RequestTracker:
+    made = new_request_tracker(webhook_url=f"http://{hook.address}/hooks/rt", webhook_secret=SECRET)
+    made.start()
+    return made
 
 
 def test_an_e_mail_is_told_with_its_text_and_signed(helpdesk: RequestTracker, hook: Hook) -> None:
@@ -132,8 +134,9 @@ def test_the_history_says_who_changed_what(helpdesk: RequestTracker) -> None:
     assert told == [("Create", "", "", "ada"), ("Set", "Priority", "100", "grace"), ("Set", "Queue", "4", "classifier")]
 
 
-def test_nobody_waits_for_a_hook_that_is_not_there(start_request_tracker: StartRequestTracker) -> None:
-    helpdesk = start_request_tracker(webhook_url="http://127.0.0.1:9/hooks/rt", webhook_secret=SECRET)
+def test_nobody_waits_for_a_hook_that_is_not_there(new_request_tracker: NewRequestTracker) -> None:
+    helpdesk = new_request_tracker(webhook_url="http://127.0.0.1:9/hooks/rt", webhook_secret=SECRET)
+    helpdesk.start()
 
     began = time.monotonic()
     number = helpdesk.create("Server is down", "Main server offline")

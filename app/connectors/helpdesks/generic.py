@@ -9,7 +9,7 @@ from app.connectors.api import RefusedError, path_part
 from app.connectors.helpdesk import DEPARTMENT, PRIORITY, Helpdesk, OptionError, Options
 from app.connectors.json_content import as_milliseconds, as_text, at_pointer, json_object, json_value, required_text
 from app.connectors.sighting import Sighting, UnreadableError
-from app.connectors.signatures import has_secret, is_signed, is_standard_webhook
+from app.connectors.signatures import has_secret, is_signed, is_standard_webhook, standard_content
 
 if TYPE_CHECKING:
     from app.connectors.api import Api
@@ -73,10 +73,7 @@ class GenericHelpdesk(Helpdesk):
         return is_signed(delivery.body, signature, secrets, digest="sha256")
 
     def signed_content(self, delivery: Delivery) -> bytes:
-        if self._signature != "standard-webhooks":
-            return delivery.body
-        headers = delivery.headers
-        return f"{headers.get('webhook-id')}.{headers.get('webhook-timestamp')}.".encode() + delivery.body
+        return standard_content(delivery) if self._signature == "standard-webhooks" else delivery.body
 
     def delivery_id(self, delivery: Delivery) -> str | None:
         return delivery.headers.get("webhook-id") if self._signature == "standard-webhooks" else None

@@ -22,6 +22,7 @@ _CLASSES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         "hubspot": ("hubspot", "HubSpotHelpdesk"),
         "intercom": ("intercom", "IntercomHelpdesk"),
         "jira": ("jira", "JiraHelpdesk"),
+        "request-tracker": ("request_tracker", "RequestTrackerHelpdesk"),
         "zammad": ("zammad", "ZammadHelpdesk"),
         "zendesk": ("zendesk", "ZendeskHelpdesk"),
     }

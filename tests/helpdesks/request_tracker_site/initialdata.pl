@@ -1,5 +1,5 @@
 # What the site's database begins with, beside what every Request Tracker has.
-our ( @Queues, @Users, @ACL, @CustomFields, @Scrips );
+our ( @Queues, @Users, @ACL, @CustomFields, @Scrips, @Final );
 
 sub code_of {
     my ($name) = @_;
@@ -18,7 +18,7 @@ my @look  = qw(SeeQueue ShowTicket ShowTicketComments SeeCustomField);
 my @write = qw(CreateTicket ModifyTicket CommentOnTicket ModifyCustomField);
 @ACL = (
     ( map { my $user = $_; map { { UserId => $user, Right => $_ } } @look, @write, 'DeleteTicket' } @people ),
-    ( map { { UserId => 'classifier', Right => $_ } } @look, @write ),
+    ( map { { UserId => 'classifier', Right => $_ } } @look, @write, 'ManageAuthTokens' ),
     ( map { { UserId => 'onlooker', Right => $_ } } @look, 'CommentOnTicket' ),
     # Customers write e-mails.
     { GroupDomain => 'SystemInternal', GroupType => 'Everyone', Right => 'CreateTicket' },
@@ -42,6 +42,18 @@ my @write = qw(CreateTicket ModifyTicket CommentOnTicket ModifyCustomField);
         CustomIsApplicableCode => code_of('condition.pl'),
         CustomPrepareCode      => 'return 1;',
         CustomCommitCode       => code_of('action.pl'),
+    },
+);
+
+@Final = (
+    sub {
+        my $user = RT::CurrentUser->new;
+        $user->Load('classifier');
+        my ( $ok, $message, $token ) = RT::AuthToken->new($user)->Create( Owner => $user->Id, Description => 'API' );
+        die $message unless $ok;
+        open my $file, '>', $ENV{REQUEST_TRACKER_TOKEN} or die $!;
+        print {$file} $token;
+        close $file;
     },
 );
 
