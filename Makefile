@@ -14,8 +14,8 @@ PYTHON ?= $(shell for candidate in python3.13 python3.12 python3.11 python3 pyth
 SHIPPED := app train.py main.py scripts data/generate_dataset.py
 TYPED := $(SHIPPED) benchmarks
 LINTED := .
-# Tests wait a third of their time, so three of them run on two processors.
-SIDE_BY_SIDE ?= --numprocesses $$(( $$(getconf _NPROCESSORS_ONLN) * 3 / 2 )) --dist loadfile --no-loadscope-reorder
+# As many as there are processors: more of them, and what waits for a process waits too long on a machine that is shared.
+SIDE_BY_SIDE ?= --numprocesses $$(getconf _NPROCESSORS_ONLN) --dist loadfile --no-loadscope-reorder
 PYTEST_ARGS ?=
 TRAIN_ARGS ?=
 BENCH_ARGS ?=

@@ -15,6 +15,7 @@ from app.connectors.connector_file import connectors_or_exit
 from app.connectors.rehearsal import rehearse
 from app.connectors.sighting import UnreadableError
 from app.serving.registry import ModelRegistry
+from app.store.connector_views import view_connectors
 from app.store.database import StoreUnavailableError
 from app.store.existing import NoStoreError, existing_store
 from app.store.outbox import send_again
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 _FAILED: Final = 1
 _BAD_USAGE: Final = 2
+_DAY_MS: Final = 86_400_000
+_MOST_LISTED: Final = 50
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -53,6 +56,8 @@ def _run(arguments: argparse.Namespace, settings: Settings, connectors: Sequence
         return _check(settings, connectors)
     if arguments.command == "dry-run":
         return _dry_run(settings, connectors, arguments.file)
+    if arguments.command == "list":
+        return _list(settings, connectors)
     return _send_again(settings, connectors, arguments.job)
 
 
@@ -86,6 +91,27 @@ def _dry_run(settings: Settings, connectors: Sequence[Connector], file: Path) ->
     except UnreadableError as error:
         return _end(_FAILED, f'"{file}" is no delivery of {connectors[0].type}: {error}')
     sys.stdout.write("\n".join([*lines, ""]))
+    return 0
+
+
+def _list(settings: Settings, connectors: Sequence[Connector]) -> int:
+    names = [connector.name for connector in connectors]
+    now_ms = time.time_ns() // 1_000_000
+    with existing_store(settings.store_url) as database:
+        view = view_connectors(database, names, since_ms=now_ms - _DAY_MS, limit=_MOST_LISTED)
+    for connector in connectors:
+        counts, standing = view.counts[connector.name], view.standings.get(connector.name)
+        received = ", ".join(f"{n} {outcome}" for outcome, n in sorted(counts.received.items())) or "none"
+        sys.stdout.write(
+            f"{connector.name} ({connector.type}{', dry run' if connector.dry_run else ''})\n"
+            f"  deliveries of a day: {received}\n"
+            f"  waiting: {counts.n_waiting}, given up: {counts.n_dead}, done in a day: {counts.jobs['done']}\n"
+        )
+        if standing is not None and standing.problem is not None:
+            sys.stdout.write(f"  failed {standing.n_failures} times in a row: {standing.problem}\n")
+        for job in view.dead:
+            if job.connector == connector.name:
+                sys.stdout.write(f"  given up {job.job_id}: ticket {job.ticket_ref}: {job.result}\n")
     return 0
 
 
@@ -123,12 +149,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True)
     checks = commands.add_parser("check", help="try each one: its API answers, and labels have values there")
+    lists = commands.add_parser("list", help="say how each one stands, and what was given up")
     again = commands.add_parser("send-again", help="try again what was given up, for another day")
     again.add_argument("--job", action="append", default=[], metavar="ID", help="only this one; may be repeated")
     dry_run = commands.add_parser("dry-run", help="say what would follow from a delivery; nothing is kept or written")
     dry_run.add_argument("file", type=Path, metavar="FILE", help="the body of the delivery; -: standard input")
     parser.add_argument("--connector", metavar="NAME", help="only this one, before or after the command")
-    for command in (checks, again, dry_run):
+    for command in (checks, lists, again, dry_run):
         command.add_argument("--connector", metavar="NAME", default=argparse.SUPPRESS, help="only this one")
     return parser
 

@@ -113,6 +113,10 @@ def test_what_was_given_up_is_tried_again_on_demand(
     with closing(Database(f"sqlite:///{tmp_path / 'store.db'}")) as database:
         upgrade(database)
         give_up_one_job(database)
+        assert main(["list"]) == 0
+        listed = capsys.readouterr().out
+        assert "waiting: 0, given up: 1" in listed
+        assert "ticket 7: answered 422" in listed
 
         assert main(["send-again"]) == 0
 
