@@ -148,6 +148,21 @@ def test_tickets_are_found_by_what_was_said_in_them_since_the_oldest_change_firs
     assert len(changed_since(helpdesk, 0)) == 29
 
 
+def test_what_changes_during_a_look_is_left_to_the_next_one(helpdesk: DjangoHelpdesk) -> None:
+    numbers = [created(helpdesk) for _ in range(3)]
+
+    async def looked(api: Api) -> list[str]:
+        found = []
+        async for sighting in CONNECTED.changed_since(api, 0):
+            found.append(sighting.ref)
+            if len(found) == 1:
+                helpdesk.update(numbers[1], priority=1)
+        return found
+
+    assert ask(helpdesk, looked) == [str(numbers[0]), str(numbers[2])]
+    assert [sighting.ref for sighting in changed_since(helpdesk, 0)] == [str(numbers[n]) for n in (0, 2, 1)]
+
+
 def test_tickets_of_which_the_thread_is_too_long_to_be_read_do_not_hide_others(helpdesk: DjangoHelpdesk) -> None:
     numbers = [created(helpdesk) for _ in range(3)]
     for _ in range(2):

@@ -89,11 +89,14 @@ class DjangoHelpdesk(Helpdesk):
         What changed without one shows when the next one is written. Tickets that are gone, and those of which the
         thread is too long to be read, are left out.
         """
-        for ref in await _refs_since(api, since_ms):
+        for ref, at_ms in await _changes_since(api, since_ms):
             try:
-                yield await self.fetch(api, ref)
+                sighting = await self.fetch(api, ref)
             except (RefusedError, TooLargeError):
                 continue
+            # What changed meanwhile would be out of order, and the next look finds it.
+            if (sighting.changed_ms or 0) <= at_ms:
+                yield sighting
 
     async def choices(self, api: Api) -> Mapping[str, frozenset[str]]:
         # Of queues it tells nothing.
@@ -153,8 +156,8 @@ def _followups(ticket: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [each for each in followups if isinstance(each, dict)] if isinstance(followups, list) else []
 
 
-async def _refs_since(api: Api, since_ms: int) -> list[str]:
-    """Return the tickets that have a follow-up of since then, the one whose last one is oldest first."""
+async def _changes_since(api: Api, since_ms: int) -> list[tuple[str, int]]:
+    """Return the tickets that have a follow-up of since then, and when the last one was written, oldest first."""
     changed: dict[str, int] = {}
     # All follow-ups there are, oldest first, are in pages; the latest are on the last one.
     page = -(-await _n_followups(api) // _FOLLOWUPS_AT_ONCE)
@@ -169,7 +172,7 @@ async def _refs_since(api: Api, since_ms: int) -> list[str]:
             else:
                 changed[ref] = max(at, changed.get(ref, 0))
         page -= 1
-    return sorted(changed, key=lambda ref: changed[ref])
+    return sorted(changed.items(), key=lambda change: change[1])
 
 
 async def _n_followups(api: Api) -> int:
