@@ -115,7 +115,7 @@ def _sent_secrets(delivery: Delivery) -> list[str]:
     elif scheme.lower() == "basic":
         try:
             decoded = base64.b64decode(credentials.strip(), validate=True).decode()
-        except (binascii.Error, UnicodeDecodeError):
+        except ValueError:
             return found
         # Whatever the user's name is: some helpdesks want one.
         found.append(decoded.partition(":")[2])
