@@ -12,8 +12,9 @@ import pytest
 from app.models.classifier import Prediction, TicketClassifier
 from app.store.tables import outbox, predictions
 from tests.conftest import StartProcess
+from tests.helpdesks.beside import Judged, expected_note, set_alone
 from tests.helpdesks.conftest import StartHelpdesk
-from tests.helpdesks.desk import SECRET, Desk, Judged
+from tests.helpdesks.desk import SECRET, Desk
 from tests.helpdesks.django_helpdesk import CLOSED, NORMAL, QUEUES
 from tests.processes import free_port
 
@@ -38,11 +39,6 @@ def model(models_dir: Path) -> TicketClassifier:
     return TicketClassifier.load(models_dir / "v1.0.0")
 
 
-def set_alone(answer: Prediction) -> dict[str, str]:
-    """Return the labels that the service sets by itself."""
-    return {head: each.label for head, each in answer.heads.items() if each.decision == "auto"}
-
-
 def values_of(answer: Prediction) -> dict[str, int]:
     """Return what stands in a ticket of which nobody but the service set anything."""
     labels = set_alone(answer)
@@ -50,12 +46,6 @@ def values_of(answer: Prediction) -> dict[str, int]:
         "priority": PRIORITIES[labels["priority"]] if "priority" in labels else NORMAL,
         "queue": QUEUES[labels["department"]] if "department" in labels else QUEUES["Inbox"],
     }
-
-
-def expected_note(answer: Prediction) -> list[str]:
-    """Return the lines of the only note, without its first and its last one; nothing if there is to be none."""
-    suggested = {head: each for head, each in answer.heads.items() if each.decision == "suggest"}
-    return [f"{head.capitalize()}: {each.label} ({each.confidence:.0%} sure)" for head, each in suggested.items()]
 
 
 def notes(ticket: Mapping[str, Any]) -> list[str]:
