@@ -89,7 +89,10 @@ class Looker:
     async def look(self) -> None:
         """Look now, unless another does or has just done so; raise ``StoreUnavailableError``."""
         began_ms, name = self._now_ms(), self._connector.name
-        since_ms = await self._store.run(partial(claim_look, connector=name, now_ms=began_ms, lease_ms=_LEASE_MS))
+        look_ms = 1000 * self._connector.look_seconds
+        since_ms = await self._store.run(
+            partial(claim_look, connector=name, now_ms=began_ms, lease_ms=_LEASE_MS, look_ms=look_ms)
+        )
         if since_ms is None:
             return
         progress = _Progress(since_ms)

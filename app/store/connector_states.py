@@ -52,14 +52,16 @@ def began_ms(database: Database, connector: str, *, now_ms: int) -> int:
         return int(locked_state(connection, database, connector, now_ms).began_ms)
 
 
-def claim_look(database: Database, connector: str, *, now_ms: int, lease_ms: int) -> int | None:
-    """Let this process look for changes at a helpdesk, alone for so long; return since when, or None if another does.
+def claim_look(database: Database, connector: str, *, now_ms: int, lease_ms: int, look_ms: int) -> int | None:
+    """Let this process look for changes, alone for ``lease_ms``, and return since when; None if another does.
 
-    A connector that never looked begins now.
+    A connector that never looked begins now. ``look_ms`` is how often it is to look: a later time than that was written
+    down when it was to look less often.
     """
     with database.writing() as connection:
         state = locked_state(connection, database, connector, now_ms)
-        if state.look_leased_until_ms > now_ms or state.paused_until_ms > now_ms:
+        is_early = now_ms < state.look_leased_until_ms <= now_ms + max(lease_ms, look_ms)
+        if is_early or state.paused_until_ms > now_ms:
             return None
         since_ms = now_ms if state.looked_until_ms is None else int(state.looked_until_ms)
         set_state(connection, connector, look_leased_until_ms=now_ms + lease_ms, looked_until_ms=since_ms)

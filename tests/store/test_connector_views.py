@@ -38,7 +38,7 @@ def test_a_connector_that_was_never_used_has_nothing_to_show(database: Database)
 
 
 def test_a_standing_says_how_the_helpdesk_answers_and_when_it_is_looked_at(database: Database) -> None:
-    claim_look(database, "desk", now_ms=1_000, lease_ms=5_000)
+    claim_look(database, "desk", now_ms=1_000, lease_ms=5_000, look_ms=5_000)
     finish_look(database, "desk", now_ms=2_000, looked_until_ms=1_000, next_look_ms=9_000)
     for _ in range(2):
         note_failure(

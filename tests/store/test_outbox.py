@@ -185,7 +185,7 @@ def test_a_dead_letter_is_tried_for_another_day_when_that_is_asked_for(database:
 
 
 def test_one_process_at_a_time_looks_at_a_helpdesk_and_from_where_the_last_look_ended(database: Database) -> None:
-    look = partial(claim_look, database, "desk", lease_ms=300_000)
+    look = partial(claim_look, database, "desk", lease_ms=300_000, look_ms=100_000)
 
     assert look(now_ms=NOW_MS) == NOW_MS
     assert look(now_ms=NOW_MS + 299_999) is None
@@ -195,11 +195,19 @@ def test_one_process_at_a_time_looks_at_a_helpdesk_and_from_where_the_last_look_
     assert look(now_ms=NOW_MS + 400_000) == NOW_MS + 300_000
 
 
+def test_a_connector_that_is_to_look_more_often_than_before_does_so_at_once(database: Database) -> None:
+    day_ms = 86_400_000
+    finish_look(database, "desk", now_ms=NOW_MS, looked_until_ms=NOW_MS, next_look_ms=NOW_MS + day_ms)
+
+    assert claim_look(database, "desk", now_ms=NOW_MS + 1, lease_ms=300_000, look_ms=day_ms) is None
+    assert claim_look(database, "desk", now_ms=NOW_MS + 1, lease_ms=300_000, look_ms=60_000) == NOW_MS
+
+
 def test_nobody_looks_at_a_helpdesk_that_is_left_alone(database: Database) -> None:
     fail(database, pause_ms=60_000)
 
-    assert claim_look(database, "desk", now_ms=NOW_MS + 59_999, lease_ms=1) is None
-    assert claim_look(database, "desk", now_ms=NOW_MS + 60_000, lease_ms=1) is not None
+    assert claim_look(database, "desk", now_ms=NOW_MS + 59_999, lease_ms=1, look_ms=1) is None
+    assert claim_look(database, "desk", now_ms=NOW_MS + 60_000, lease_ms=1, look_ms=1) is not None
 
 
 def test_many_at_once_never_get_the_same_job(database: Database) -> None:
