@@ -22,6 +22,7 @@ from tests.connectors.servers.hubspot import sign as hubspot_sign
 from tests.connectors.servers.intercom import Intercom
 from tests.connectors.servers.intercom import signed as intercom_signed
 from tests.connectors.servers.jira import Jira
+from tests.connectors.servers.request_tracker import RequestTracker
 from tests.connectors.servers.webhook import Webhook
 from tests.connectors.servers.zammad import Zammad
 from tests.connectors.servers.zendesk import Zendesk
@@ -84,6 +85,12 @@ def intercom(_: int) -> Webhook:
     return intercom_signed(SECRET, "ticket.created", desk.shape(desk.create(SURE["title"], SURE["description"])))
 
 
+def request_tracker(seconds: int) -> Webhook:
+    desk = RequestTracker(TOKEN)
+    ticket = desk.create(SURE["title"], ("text/plain", SURE["description"]))
+    return desk.webhook(ticket, SECRET, seconds=int(time.time()) + seconds)
+
+
 def with_secret(**headers: str) -> Callable[[int], Webhook]:
     return lambda _: Webhook(headers, UNSIGNED)
 
@@ -98,6 +105,9 @@ KINDS = {
         signs_body=False,
         options='signature = "secret"',
         type="generic",
+    ),
+    "request-tracker": Kind(
+        request_tracker, ("webhook-id", "webhook-timestamp", "webhook-signature"), "webhook-timestamp"
     ),
     "zendesk": Kind(
         zendesk,

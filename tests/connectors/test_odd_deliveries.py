@@ -16,6 +16,7 @@ from app.connectors.helpdesks.known import TYPES, helpdesk_class
 from app.connectors.sighting import Delivery, Sighting, UnreadableError
 from tests.connectors.servers import hubspot, intercom
 from tests.connectors.servers.jira import Jira
+from tests.connectors.servers.request_tracker import RequestTracker
 from tests.connectors.servers.zammad import Zammad
 
 # Names that one helpdesk or another looks for.
@@ -25,7 +26,7 @@ _NAMES = re.findall(
     "event events fields group id issue item key message name newValue number objectId occurred_at priority "
     "properties propertyName propertyValue queue queue_slug ref requester state status statusCategory subject "
     "subscriptionType summary ticket ticket_id tickets time title topic type updated updated_at updated_by_id user "
-    "value webhookEvent ",
+    "value webhookEvent changed custom_fields ",
 )
 _VALUES = (
     st.none()
@@ -91,10 +92,14 @@ def _with(content: Any, path: tuple[str | int, ...], value: object) -> Any:  # n
 
 
 JIRA, ZAMMAD, INTERCOM = Jira("t0ken"), Zammad("t0ken"), intercom.Intercom("t0ken")
+TRACKER = RequestTracker("t0ken")
 DELIVERIES = {
     "hubspot": [hubspot.event("7"), hubspot.changed("7", "hs_ticket_priority", "LOW")],
     "intercom": json.loads(intercom.signed("s3cret", "ticket.created", INTERCOM.shape(INTERCOM.create("a", "b"))).body),
     "jira": json.loads(JIRA.webhook(JIRA.create("down", "invoice"), secret=None).body),
+    "request-tracker": json.loads(
+        TRACKER.webhook(TRACKER.create("down", ("text/plain", "invoice"), Team="Billing"), "s3cret").body
+    ),
     "zammad": json.loads(ZAMMAD.webhook(ZAMMAD.create("down", "invoice"), secret=None).body),
 }
 
