@@ -146,6 +146,10 @@ class Sender:
             # The store or the model is away: the helpdesk is not to blame, and the lease ends by itself.
             logger.info("a job waits: %s", error.kind.slug, extra={"connector": connector.name})
             raise StoreUnavailableError(error.kind.slug) from None
+        except Exception as error:
+            # A fault of this program, over something that a helpdesk said: it is to end some day, and hold up nobody.
+            logger.exception("a job failed as none should", extra={"connector": connector.name})
+            await self._failed(connector, job, UnreadableError(type(error).__name__))
         else:
             await self._succeeded(connector, job, done)
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Any
 
 from app.connectors.api import Api
 from app.connectors.classifying import TicketDesk
+from app.connectors.connector import Connector
 from app.connectors.hub import api_of
 from app.connectors.sender import Sender
 from app.store.tables import connector_states, outbox
@@ -30,6 +32,8 @@ class ByHand:
 
     def __init__(self, connected: ConnectedService) -> None:
         self.connected = connected
+        # What becomes of each connector before it is used.
+        self.change: Callable[[Connector], Connector] = lambda connector: connector
         self.clock = Clock()
         self._hub = connected.service.state["connectors"]
         connected.service.run(self._hub.close())
@@ -51,7 +55,7 @@ class ByHand:
             max_title=300,
             max_description=20_000,
         )
-        connectors = {connector.name: connector for connector in self._hub.connectors}
+        connectors = {connector.name: self.change(connector) for connector in self._hub.connectors}
         apis = {name: api_of(connector) for name, connector in connectors.items()}
         self._apis += apis.values()
         return Sender(connectors, apis, store=state["store"], desk=desk, metrics=state["metrics"], now_ms=self.clock)

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
+from unittest.mock import ANY
 
 import pytest
 
+from app.connectors.api import Api
+from app.connectors.helpdesks.generic import GenericHelpdesk
 from app.connectors.pacing import GIVE_UP_MS, TRIAL_AFTER
+from app.connectors.sighting import Sighting
 from app.connectors.steps import WRITE, Answer, Suggestion
 from app.store.database import Database
 from app.store.helpdesk_tickets import HelpdeskTicket, NewJob, Step, Steps, advance
@@ -208,6 +213,28 @@ def test_a_note_whose_answer_was_lost_is_not_written_twice_not_even_as_a_dead_le
 
     assert [job["result"] for job in by_hand.jobs()] == ["note there already"] * 2
     assert [len(helpdesk.notes[ref]) for ref in "12"] == [1, 1]
+
+
+class Faulty(GenericHelpdesk):
+    """Does not understand what is said of the first ticket."""
+
+    async def fetch(self, api: Api, ref: str) -> Sighting:
+        if ref == "1":
+            raise KeyError(ref)
+        return await super().fetch(api, ref)
+
+
+def test_a_fault_of_our_own_holds_up_nobody_and_is_a_dead_letter_after_a_day(
+    helpdesk: Generic, by_hand: ByHand, port: int
+) -> None:
+    by_hand.change = lambda connector: replace(connector, helpdesk=Faulty(connector.helpdesk.options))
+    tell_of(by_hand, helpdesk, "1", "2")
+    with running(helpdesk, port):
+        by_hand.work()
+        assert helpdesk.tickets["2"]["priority"] == "High"
+        by_hand.work_for(GIVE_UP_MS + HOUR_MS)
+
+    assert [(job["state"], job["result"]) for job in by_hand.jobs()] == [("dead", "KeyError"), ("done", ANY)]
 
 
 def test_two_processes_at_once_do_each_job_once(helpdesk: Generic, by_hand: ByHand, port: int) -> None:
