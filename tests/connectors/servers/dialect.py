@@ -262,7 +262,12 @@ class _Handler(BaseHTTPRequestHandler):
         """Keep quiet: `Dialect.requests` is the log."""
 
     def _handle(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+        n_bytes = int(self.headers.get("Content-Length", "0"))
+        body = self.rfile.read(n_bytes)
+        if len(body) < n_bytes:
+            # Who sent it is gone, and nothing is done of what arrived in half.
+            self.close_connection = True
+            return
         headers = {name.lower(): value for name, value in self.headers.items()}
         request = Request(self.command, self.path, headers, body)
         dialect = self.server.dialect
