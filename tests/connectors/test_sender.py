@@ -21,6 +21,7 @@ from app.store.tables import connector_states
 from tests.connectors.by_hand import ByHand
 from tests.connectors.connected import SURE, TOKEN, UNSURE, StartConnected
 from tests.connectors.servers.dialect import (
+    Trouble,
     closed,
     closed_after_it_was_done,
     html_page,
@@ -129,12 +130,13 @@ def test_a_job_is_tried_again_after_a_second_doubled_up_to_an_hour_and_given_up_
     assert helpdesk.tickets["1"]["priority"] == "High"
 
 
+@pytest.mark.parametrize("trouble", [html_page(503), html_page(200), closed()])
 def test_after_five_failures_one_attempt_at_a_time_is_made_and_one_that_succeeds_lets_all_go_on(
-    helpdesk: Generic, by_hand: ByHand, port: int
+    helpdesk: Generic, by_hand: ByHand, port: int, trouble: Trouble
 ) -> None:
     tell_of(by_hand, helpdesk, *map(str, range(12)))
     with running(helpdesk, port):
-        helpdesk.give(*[html_page()] * 8)
+        helpdesk.give(*[trouble] * 8)
         by_hand.work(n_senders=2)
         # Two may be at it when the fifth fails.
         n_first = len(helpdesk.requests)

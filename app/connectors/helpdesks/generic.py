@@ -109,7 +109,7 @@ class GenericHelpdesk(Helpdesk):
         return {"authorization": f"Bearer {token}"}
 
     async def fetch(self, api: Api, ref: str) -> Sighting:
-        return self._sighting(json_object((await api.get(self._path("read", ref))).body))
+        return self._sighting((await api.get(self._path("read", ref))).json())
 
     async def write(self, api: Api, ref: str, change: Change) -> int | None:
         changed_ms: int | None = None
