@@ -35,8 +35,7 @@ async def check(connector: Connector, labels: Mapping[str, Collection[str]]) -> 
     try:
         choices = await connector.helpdesk.choices(api)
     except (ApiError, UnreadableError) as error:
-        hint = f"; is {connector.api_token_name} right?" if "answered 40" in str(error) else ""
-        return [*findings, Finding(is_ok=False, text=f"API: {error}{hint}")]
+        return [*findings, Finding(is_ok=False, text=f"API: {error}{_hint(connector, str(error))}")]
     finally:
         await api.close()
     answers = "answers" if connector.helpdesk.can_be_checked else "is not asked, because api.check is missing"
@@ -44,6 +43,13 @@ async def check(connector: Connector, labels: Mapping[str, Collection[str]]) -> 
     for head in connector.write:
         findings.extend(_check_head(connector, head, labels.get(head), choices.get(head)))
     return findings
+
+
+def _hint(connector: Connector, problem: str) -> str:
+    """Return what is likely to be wrong."""
+    if problem.endswith(("answered 401", "answered 403")):
+        return f"; is {connector.api_token_name} right?"
+    return "; is api_url right?" if problem.endswith("answered 404") else ""
 
 
 def _check_head(

@@ -81,6 +81,17 @@ def test_a_connector_whose_token_is_not_accepted_fails(
     assert "FAIL  API: GET /tickets/1: answered 401; is DESK_TOKEN right?" in capsys.readouterr().out
 
 
+def test_an_address_with_nothing_behind_it_is_not_blamed_on_the_token(
+    settings: Callable[[str], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with running(Generic(token=TOKEN)) as url:
+        settings(TABLE.format(url=f"{url}/elsewhere"))
+
+        assert main(["check"]) == 1
+
+    assert "FAIL  API: GET /tickets/1: answered 404; is api_url right?" in capsys.readouterr().out
+
+
 def test_a_delivery_is_rehearsed_without_a_store_or_a_helpdesk(
     settings: Callable[[str], None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
