@@ -206,7 +206,7 @@ def retry_after_seconds(value: str | None) -> int | None:
         return min(int(value[:9]), MAX_RETRY_AFTER_SECONDS)
     try:
         at = parsedate_to_datetime(value)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return None
     seconds = (at if at.tzinfo is not None else at.replace(tzinfo=UTC)).timestamp() - time.time()
     return min(max(0, math.ceil(seconds)), MAX_RETRY_AFTER_SECONDS)

@@ -284,7 +284,8 @@ def test_retry_after_is_read_as_seconds_and_as_a_date() -> None:
     assert retry_after_seconds("Wed, 21 Oct 2015 07:28:00 GMT") == 0
     for far in ("99999999999999999999", "Fri, 31 Dec 9999 23:59:59 GMT", "Fri, 31 Dec 9999 23:59:59 -0000"):
         assert retry_after_seconds(far) == MAX_RETRY_AFTER_SECONDS
-    for nothing in (None, "", "-1", "1.5", "soon", "\u0661", "Fri, 99 Xxx", "Mon, 01 Jan 0101 00:00:00 -0000"):
+    odd = f"Mon, {'9' * 20} Jan 2040 00:00:00 GMT", f"Mon, 01 Jan 2040 00:00:00 +{'9' * 20}"
+    for nothing in (None, "", "-1", "1.5", "soon", "\u0661", "Fri, 99 Xxx", "Mon, 01 Jan 0101 00:00:00 -0000", *odd):
         assert retry_after_seconds(nothing) in {None, 0}
 
 
