@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from app.connectors.api import ApiError
-from app.connectors.pacing import OVERLAP_MS, TRIAL_AFTER, pause_ms
+from app.connectors.pacing import OVERLAP_MS, TRIAL_AFTER, asked_pause_ms, pause_ms
 from app.connectors.receiving import checked
 from app.connectors.sighting import UnreadableError
 from app.errors import ServiceError
@@ -100,7 +100,7 @@ class Looker:
             async with asyncio.timeout(_LOOK_SECONDS):
                 await self._look_since(since_ms, progress)
         except (ApiError, UnreadableError, TimeoutError) as error:
-            await self._failed(str(error) or f"took longer than {_LOOK_SECONDS:g} s")
+            await self._failed(error)
         except ServiceError as error:
             logger.info("nobody looks at a helpdesk: %s", error.kind.slug, extra={"connector": name})
         except asyncio.CancelledError:
@@ -150,8 +150,8 @@ class Looker:
         if any(step.job is not None for step in taken.steps.values()):
             self._on_work.set()
 
-    async def _failed(self, problem: str) -> None:
-        name = self._connector.name
+    async def _failed(self, error: Exception) -> None:
+        name, problem = self._connector.name, str(error) or f"took longer than {_LOOK_SECONDS:g} s"
         logger.warning("a look at a helpdesk failed: %s", problem, extra={"connector": name})
         await self._store.run(
             partial(
@@ -159,7 +159,7 @@ class Looker:
                 connector=name,
                 now_ms=self._now_ms(),
                 problem=problem,
-                pause_ms=pause_ms,
+                pause_ms=partial(pause_ms, asked_ms=asked_pause_ms(error)),
                 trial_after=TRIAL_AFTER,
             )
         )

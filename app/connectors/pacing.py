@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 from typing import Final
 
+from app.connectors.api import UnavailableError
+
 FIRST_DELAY_MS: Final = 1_000
 LONGEST_DELAY_MS: Final = 3_600_000
 GIVE_UP_MS: Final = 86_400_000
@@ -26,8 +28,13 @@ def delay_ms(n_attempts: int) -> int:
     return min(round(delay * random.uniform(1.0, 1.5)), LONGEST_DELAY_MS)  # noqa: S311  # nosec B311 - no secret
 
 
-def pause_ms(n_failures: int) -> int:
-    """Return how long a helpdesk is left alone after so many failures in a row: not at all at first."""
+def asked_pause_ms(error: Exception) -> int:
+    """Return for how long a helpdesk has itself asked to be left alone."""
+    return 1000 * (error.retry_after_seconds or 0) if isinstance(error, UnavailableError) else 0
+
+
+def pause_ms(n_failures: int, *, asked_ms: int = 0) -> int:
+    """Return how long a helpdesk is left alone after so many failures in a row: not at all at first, unless it asks."""
     if n_failures < TRIAL_AFTER:
-        return 0
-    return min(_FIRST_PAUSE_MS << min(n_failures - TRIAL_AFTER, _MAX_DOUBLINGS), _LONGEST_PAUSE_MS)
+        return asked_ms
+    return max(asked_ms, min(_FIRST_PAUSE_MS << min(n_failures - TRIAL_AFTER, _MAX_DOUBLINGS), _LONGEST_PAUSE_MS))

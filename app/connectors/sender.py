@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from app.connectors.api import Api, ApiError, RefusedError, UnavailableError
 from app.connectors.job import Attempt, Done
-from app.connectors.pacing import GIVE_UP_MS, TRIAL_AFTER, delay_ms, pause_ms
+from app.connectors.pacing import GIVE_UP_MS, TRIAL_AFTER, asked_pause_ms, delay_ms, pause_ms
 from app.connectors.sighting import UnreadableError
 from app.errors import ServiceError
 from app.store.connector_states import note_answer, note_failure
@@ -149,7 +149,7 @@ class Sender:
         except Exception as error:
             # A fault of this program, over something that a helpdesk said: it is to end some day, and hold up nobody.
             logger.exception("a job failed as none should", extra={"connector": connector.name})
-            await self._failed(connector, job, UnreadableError(type(error).__name__))
+            await self._failed(connector, job, UnreadableError(f"{type(error).__name__}: see the log"))
         else:
             await self._succeeded(connector, job, done)
 
@@ -162,7 +162,7 @@ class Sender:
 
     async def _failed(self, connector: Connector, job: Job, error: Exception) -> None:
         now_ms, reason = self._now_ms(), str(error) or f"took longer than {ATTEMPT_SECONDS:g} s"
-        retry_after_ms = 1000 * (getattr(error, "retry_after_seconds", None) or 0)
+        asked_ms = asked_pause_ms(error)
         is_unavailable = isinstance(error, UnavailableError | TimeoutError)
         if is_unavailable:
             await self._store.run(
@@ -171,18 +171,22 @@ class Sender:
                     connector=connector.name,
                     now_ms=now_ms,
                     problem=reason,
-                    pause_ms=lambda n_failures: max(pause_ms(n_failures), retry_after_ms),
+                    pause_ms=partial(pause_ms, asked_ms=asked_ms),
                     trial_after=TRIAL_AFTER,
                 )
             )
-        elif isinstance(error, ApiError):
+        else:
             await self._answered(connector)
         is_dead = isinstance(error, RefusedError) or now_ms - job.wanted_ms >= GIVE_UP_MS
-        due_ms = now_ms + max(delay_ms(job.n_attempts), retry_after_ms)
+        due_ms = now_ms + max(delay_ms(job.n_attempts), asked_ms)
         await self._end(job, Ending(state="dead" if is_dead else "waiting", result=reason, due_ms=due_ms))
         self._metrics.connector_attempt(connector.name, "given_up" if is_dead else "failed")
-        log = logger.error if is_dead else logger.info
-        log("a job %s: %s", "is given up" if is_dead else "failed", reason, extra={"connector": connector.name})
+        extra = {"connector": connector.name}
+        if is_dead:
+            again = f"python -m app.connectors send-again --job {job.job_id}"
+            logger.error("a job is given up: %s; when that is put right: %s", reason, again, extra=extra)
+        else:
+            logger.info("a job failed: %s", reason, extra=extra)
 
     async def _answered(self, connector: Connector) -> None:
         noted = partial(note_answer, connector=connector.name, now_ms=self._now_ms(), trial_after=TRIAL_AFTER)

@@ -10,7 +10,7 @@ import pytest
 from app.store.tables import connector_states
 from tests.conftest import StartService
 from tests.connectors.connected import TOKEN, ConnectedService, connecting
-from tests.connectors.servers.dialect import Dialect, Reply, Request, Route, running, slow
+from tests.connectors.servers.dialect import Dialect, Reply, Request, Route, rate_limited, running, slow
 
 TABLE = """
 type = "django-helpdesk"
@@ -52,3 +52,16 @@ def test_a_process_that_stops_amid_a_look_leaves_the_next_one_to_whoever_comes_a
             connected.service.run(connected.service.state["connectors"].close())
 
             assert lease_ms(connected) <= time.time() * 1000
+
+
+def test_a_pause_that_the_helpdesk_asks_a_look_for_is_kept_by_all(
+    start_service: StartService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    helpdesk = NoFollowUps()
+    with running(helpdesk) as url, connecting(start_service, tmp_path, monkeypatch) as start:
+        helpdesk.give(rate_limited(retry_after_seconds=600))
+        connected = start(TABLE.format(url=url))
+        connected.wait_until(lambda: any(state["problem"] for state in connected.rows(connector_states)))
+
+        (state,) = connected.rows(connector_states)
+        assert 590_000 < state["paused_until_ms"] - time.time() * 1000 <= 600_000

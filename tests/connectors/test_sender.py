@@ -227,7 +227,7 @@ class Faulty(GenericHelpdesk):
 
 
 def test_a_fault_of_our_own_holds_up_nobody_and_is_a_dead_letter_after_a_day(
-    helpdesk: Generic, by_hand: ByHand, port: int
+    helpdesk: Generic, by_hand: ByHand, port: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     by_hand.change = lambda connector: replace(connector, helpdesk=Faulty(connector.helpdesk.options))
     tell_of(by_hand, helpdesk, "1", "2")
@@ -236,7 +236,9 @@ def test_a_fault_of_our_own_holds_up_nobody_and_is_a_dead_letter_after_a_day(
         assert helpdesk.tickets["2"]["priority"] == "High"
         by_hand.work_for(GIVE_UP_MS + HOUR_MS)
 
-    assert [(job["state"], job["result"]) for job in by_hand.jobs()] == [("dead", "KeyError"), ("done", ANY)]
+    found = [(job["state"], job["result"]) for job in by_hand.jobs()]
+    assert found == [("dead", "KeyError: see the log"), ("done", ANY)]
+    assert f"send-again --job {by_hand.jobs()[0]['job_id']}" in caplog.text
 
 
 def test_two_processes_at_once_do_each_job_once(helpdesk: Generic, by_hand: ByHand, port: int) -> None:
