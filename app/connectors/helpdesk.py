@@ -51,6 +51,8 @@ class Helpdesk(ABC):
     not_people: ClassVar[frozenset[str]] = frozenset()
     # What its API admits with room to spare.
     calls_per_minute: ClassVar[int] = 60
+    # How many calls it takes to read a ticket, to write into it and to add a note.
+    calls_of_a_job: ClassVar[int] = 2
     # How often changes are looked for; 0 where there is no way to ask for them.
     look_seconds: ClassVar[int] = 300
     # Which further keys its table may have.

@@ -34,8 +34,6 @@ Result = TypeVar("Result")
 # Of all calls of an attempt; the lease lasts longer, so that nobody begins what may still be going on.
 ATTEMPT_SECONDS: Final = 60.0
 LEASE_MS: Final = 90_000
-# To read the ticket and to write.
-_CALLS_OF_A_JOB: Final = 2
 _MINUTE_MS: Final = 60_000
 _LOOK_SECONDS: Final = 1.0
 _LONGEST_WAIT_SECONDS: Final = 1.0
@@ -113,7 +111,7 @@ class Sender:
     async def _work_for(self, connector: Connector) -> None:
         terms = Terms(
             lease_ms=LEASE_MS,
-            interval_ms=_CALLS_OF_A_JOB * _MINUTE_MS // connector.calls_per_minute,
+            interval_ms=connector.helpdesk.calls_of_a_job * _MINUTE_MS // connector.calls_per_minute,
             trial_after=TRIAL_AFTER,
         )
         for _ in range(_JOBS_IN_A_ROW):

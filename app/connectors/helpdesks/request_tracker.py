@@ -51,6 +51,7 @@ class RequestTrackerHelpdesk(Helpdesk):
     unset: ClassVar[Mapping[str, Sequence[str | None]]] = {PRIORITY: (None, "0"), DEPARTMENT: (None, "General")}
     not_people: ClassVar[frozenset[str]] = frozenset({_SYSTEM})
     calls_per_minute: ClassVar[int] = 600
+    calls_of_a_job: ClassVar[int] = 9
     option_names: ClassVar[frozenset[str]] = frozenset({"closed"})
 
     def __init__(self, options: Options) -> None:
@@ -124,9 +125,8 @@ class RequestTrackerHelpdesk(Helpdesk):
         ticket = json_object(answer.body)
         if as_text(ticket.get("id")) != ref or ticket.get("Status") == _DELETED:
             raise RefusedError(f"the ticket {ref} was deleted, or merged into another", _GONE)
-        queue = required_text(at_pointer(ticket, "/Queue/id"), "the ticket's queue")
-        content = (await api.get(f"{REST}/queue/{path_part(queue)}")).json()
-        ticket[_QUEUE] = {"Name": at_pointer(content, "/Name")}
+        queue = path_part(required_text(at_pointer(ticket, "/Queue/id"), "the ticket's queue"))
+        ticket[_QUEUE] = (await api.get(f"{REST}/queue/{queue}")).json()
         return replace(self._sighting(ticket), version=answer.headers.get("etag"))
 
     def _sighting(self, ticket: Mapping[str, Any]) -> Sighting:
@@ -167,8 +167,8 @@ class RequestTrackerHelpdesk(Helpdesk):
             "per_page": PAGE_SIZE,
             "page": number,
         }
-        content = (await api.get(f"{REST}/tickets", query)).json()
-        found = [replace(self._sighting(item), title=None) for item in objects(content)]
+        items = objects((await api.get(f"{REST}/tickets", query)).json())
+        found = [replace(self._sighting(item), title=None) for item in items]
         changes = await changes_of(api, [sighting.ref for sighting in found], since=since) if found else []
         # Of each ticket the newest change stays, which is put there last.
         actors = {as_text(each.get("ObjectId")): as_text(at_pointer(each, "/Creator/id")) for each in changes[::-1]}

@@ -19,6 +19,7 @@ REST: Final = "/REST/2.0"
 PAGE_SIZE: Final = 100
 _MAX_PAGES: Final = 20
 _MAX_TEXT_BYTES: Final = 500_000
+_MAX_DIGITS: Final = 12
 # Not what people write to each other; in TransactionSQL.
 _CHANGES: Final = (
     "(Type = 'Create' OR Type = 'Status' OR Type = 'CustomField'"
@@ -69,7 +70,7 @@ async def text_of(api: Api, transaction: str) -> str | None:
 
 def _length(part: dict[str, Any]) -> int:
     text = as_text(part.get("ContentLength")) or ""
-    return int(text) if text.isascii() and text.isdecimal() else 0
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= _MAX_DIGITS else 0
 
 
 async def _content(api: Api, attachment: str) -> str:

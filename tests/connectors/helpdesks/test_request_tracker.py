@@ -31,7 +31,7 @@ api_url = "{url}"
 api_token_env = "DESK_TOKEN"
 write = ["priority", "department"]
 on_suggest = "note"
-calls_per_minute = 100000
+calls_per_minute = {calls_per_minute}
 look_seconds = {look_seconds}
 {more}
 """
@@ -46,7 +46,7 @@ def tracker() -> RequestTracker:
 @pytest.fixture
 def connected(tracker: RequestTracker, start_connected: StartConnected) -> Iterator[ConnectedService]:
     with running(tracker) as url:
-        yield start_connected(TABLE.format(url=url, look_seconds=0, more=""))
+        yield start_connected(TABLE.format(url=url, calls_per_minute=100_000, look_seconds=0, more=""))
 
 
 def create(tracker: RequestTracker, text: dict[str, str], **values: str) -> Ticket:
@@ -168,7 +168,7 @@ def test_a_queue_that_does_not_exist_is_given_up_and_the_priority_is_no_persons(
 ) -> None:
     with running(tracker) as url:
         more = "[desk.labels.department]\nBilling = 'Invoices'"
-        connected = start_connected(TABLE.format(url=url, look_seconds=0, more=more))
+        connected = start_connected(TABLE.format(url=url, calls_per_minute=100_000, look_seconds=0, more=more))
         ticket = create(tracker, SURE)
         tell(connected, tracker, ticket)
         connected.settle()
@@ -185,7 +185,7 @@ def test_a_priority_in_words_is_not_written_because_it_would_become_zero(
 ) -> None:
     with running(tracker) as url:
         more = "[desk.labels.priority]\nHigh = 'High'"
-        connected = start_connected(TABLE.format(url=url, look_seconds=0, more=more))
+        connected = start_connected(TABLE.format(url=url, calls_per_minute=100_000, look_seconds=0, more=more))
         tell(connected, tracker, create(tracker, SURE))
         connected.settle()
 
@@ -197,7 +197,7 @@ def test_a_priority_in_words_is_not_written_because_it_would_become_zero(
 def test_a_custom_field_takes_an_answer_too(start_connected: StartConnected, tracker: RequestTracker) -> None:
     with running(tracker) as url:
         more = "[desk.fields]\ndepartment = 'CF.Team'"
-        connected = start_connected(TABLE.format(url=url, look_seconds=0, more=more))
+        connected = start_connected(TABLE.format(url=url, calls_per_minute=100_000, look_seconds=0, more=more))
         ticket = create(tracker, SURE, Team=None)  # type: ignore[arg-type]
         tell(connected, tracker, ticket)
         connected.settle()
@@ -250,7 +250,7 @@ def test_what_no_delivery_told_is_found_with_who_changed_it(
     start_connected: StartConnected, tracker: RequestTracker
 ) -> None:
     with running(tracker) as url:
-        connected = start_connected(TABLE.format(url=url, look_seconds=2, more=""))
+        connected = start_connected(TABLE.format(url=url, calls_per_minute=100_000, look_seconds=2, more=""))
         tickets = [create(tracker, SURE) for _ in range(3)]
         connected.wait_until(lambda: all(ticket.queue == "Billing" for ticket in tickets), seconds=20)
         connected.settle()
@@ -282,6 +282,22 @@ def test_more_changes_than_a_page_has_are_all_found_also_when_they_are_of_one_se
         found = asyncio.run(refs(url))
 
     assert set(found) == {str(number) for number in range(1, 251)}
+
+
+def test_the_calls_of_a_minute_are_all_that_it_takes_to_do_its_jobs(
+    start_connected: StartConnected, tracker: RequestTracker
+) -> None:
+    with running(tracker) as url:
+        # Nine calls a job: one every two seconds.
+        connected = start_connected(TABLE.format(url=url, calls_per_minute=270, look_seconds=0, more=""))
+        tickets = [create(tracker, SURE) for _ in range(3)]
+        began = time.monotonic()
+        for ticket in tickets:
+            tell(connected, tracker, ticket)
+        connected.settle(20)
+
+    assert time.monotonic() - began >= 4
+    assert len(tracker.requests) <= 3 * 9
 
 
 def test_the_text_is_the_plain_part_and_else_the_html(tracker: RequestTracker) -> None:
