@@ -54,7 +54,9 @@ MALFORMED_REQUEST = ErrorKind("malformed_request", 400, "What arrived is not HTT
 CORS_REFUSED = ErrorKind("cors_refused", 400, "The preflight asks for an origin, method or header that is not allowed.")
 INVALID_API_KEY = ErrorKind("invalid_api_key", 401, "The request has no API key, or one that is not accepted.")
 INVALID_SIGNATURE = ErrorKind(
-    "invalid_signature", 401, "The delivery is not signed with a secret of this connector, or too long ago."
+    "invalid_signature",
+    401,
+    "The delivery is not signed with a secret of this connector, or too old, or from an address it does not take.",
 )
 ADMIN_KEY_REQUIRED = ErrorKind(
     "admin_key_required", 403, "The API key is accepted, but not for what changes the service."

@@ -39,6 +39,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if settings.connectors_file is None:
         return _end(_BAD_USAGE, "CONNECTORS_FILE is not set, so there are no connectors: docs/connectors.md")
     connectors = connectors_or_exit(settings.connectors_file)
+    if not connectors:
+        return _end(
+            _BAD_USAGE, f"{settings.connectors_file} has no table, so there are no connectors: docs/connectors.md"
+        )
     if arguments.connector is not None:
         connectors = tuple(connector for connector in connectors if connector.name == arguments.connector)
         if not connectors:
@@ -108,7 +112,10 @@ def _list(settings: Settings, connectors: Sequence[Connector]) -> int:
             f"  waiting: {counts.n_waiting}, given up: {counts.n_dead}, done in a day: {counts.jobs['done']}\n"
         )
         if standing is not None and standing.problem is not None:
-            sys.stdout.write(f"  failed {standing.n_failures} times in a row: {standing.problem}\n")
+            sys.stdout.write(
+                f"  failed {standing.n_failures} times in a row: {standing.problem}\n"
+                f"  what may be wrong says: python -m app.connectors check --connector {connector.name}\n"
+            )
         for job in view.dead:
             if job.connector == connector.name:
                 sys.stdout.write(f"  given up {job.job_id}: ticket {job.ticket_ref}: {job.result}\n")
@@ -122,8 +129,11 @@ def _send_again(settings: Settings, connectors: Sequence[Connector], jobs: Seque
             send_again(database, now_ms=now_ms, connector=connector.name, job_ids=jobs or None)
             for connector in connectors
         )
-    sys.stdout.write(f"{n_jobs} are tried again for a day from now on\n")
-    return 0 if n_jobs or not jobs else _end(_FAILED, "none of the jobs that were named is given up")
+    if not n_jobs and jobs:
+        return _end(_FAILED, "none of the jobs that were named is given up; list shows those that are")
+    said = f"{n_jobs} are tried again for a day from now on" if n_jobs else "nothing is given up; list shows what waits"
+    sys.stdout.write(f"{said}\n")
+    return 0
 
 
 def _classifier(settings: Settings) -> TicketClassifier | None:
@@ -133,7 +143,7 @@ def _classifier(settings: Settings) -> TicketClassifier | None:
     )
     state = registry.load()
     if state.model is None:
-        _end(_FAILED, f"no model can be loaded: {state.reason}")
+        _end(_FAILED, f"no model can be loaded: {state.reason}; train one, or set MODELS_BASE_DIR or MODEL_VERSION")
         return None
     return state.model.classifier
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from app.connectors.api import ApiError
+from app.connectors.api import ApiError, RefusedError
 from app.connectors.hub import api_of
 from app.connectors.sighting import UnreadableError
 
@@ -29,13 +30,18 @@ async def check(connector: Connector, labels: Mapping[str, Collection[str]]) -> 
     """Return what was found; ``labels`` are those of the model, by head."""
     # A file that was read has them: without one it is refused.
     findings = [Finding(is_ok=True, text=f"secret: {', '.join(connector.secret_names)}")]
+    findings += _misspelt(connector, labels)
     if connector.api_url is None:
         return [*findings, Finding(is_ok=True, text="no api_url: it only listens")]
+    findings += [
+        Finding(is_ok=False, text=f"{key} is missing, without which nothing can be written: docs/connectors.md")
+        for key in connector.helpdesk.lacking(writes=bool(connector.write), notes=connector.on_suggest == "note")
+    ]
     api = api_of(connector)
     try:
         choices = await connector.helpdesk.choices(api)
     except (ApiError, UnreadableError) as error:
-        return [*findings, Finding(is_ok=False, text=f"API: {error}{_hint(connector, str(error))}")]
+        return [*findings, Finding(is_ok=False, text=f"API: {error}{_hint(connector, error)}")]
     finally:
         await api.close()
     answers = "answers" if connector.helpdesk.can_be_checked else "is not asked, because api.check is missing"
@@ -45,11 +51,33 @@ async def check(connector: Connector, labels: Mapping[str, Collection[str]]) -> 
     return findings
 
 
-def _hint(connector: Connector, problem: str) -> str:
-    """Return what is likely to be wrong."""
-    if problem.endswith(("answered 401", "answered 403")):
+def _hint(connector: Connector, error: Exception) -> str:
+    said = str(error)
+    if "answered 401" in said or "answered 403" in said:
         return f"; is {connector.api_token_name} right?"
-    return "; is api_url right?" if problem.endswith("answered 404") else ""
+    if isinstance(error, RefusedError | UnreadableError) or "JSON" in said:
+        return f"; is api_url right? It is {connector.api_url}"
+    # Whoever answers is there; else it may be nobody.
+    return (
+        "" if "answered" in said else f"; is api_url right, and can it be reached from here? It is {connector.api_url}"
+    )
+
+
+def _misspelt(connector: Connector, labels: Mapping[str, Collection[str]]) -> list[Finding]:
+    """Return heads that the table has words for and the model does not know, and labels that look like others."""
+    findings = []
+    for head, words in connector.words.items():
+        if head not in labels and head not in connector.helpdesk.words:
+            there = ", ".join(sorted(labels))
+            findings.append(f"labels.{head}: the model has no such head; it has {there}")
+        without = [label for label in labels.get(head, ()) if label not in words]
+        # Other labels that the model does not know may be those of people.
+        for label in sorted(set(words).difference(labels.get(head, words))):
+            findings += [
+                f'labels.{head}: the model has no label "{label}": is "{meant}" meant?'
+                for meant in difflib.get_close_matches(label, without, n=1)
+            ]
+    return [Finding(is_ok=False, text=text) for text in findings]
 
 
 def _check_head(

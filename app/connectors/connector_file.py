@@ -60,8 +60,12 @@ def read_connectors(path: Path, environment: Mapping[str, str]) -> tuple[Connect
     """Return the connectors of a file, with the secrets that ``environment`` has; raise ``ConnectorFileError``."""
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConnectorFileError(f"{path}: {error}") from None
+    except OSError as error:
+        raise ConnectorFileError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise ConnectorFileError(f"{path}: is not UTF-8 at byte {error.start + 1}: save it as UTF-8") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConnectorFileError(f"{path}: is not TOML: {error}") from None
     connectors = []
     for name, table in content.items():
         try:
@@ -244,7 +248,7 @@ def _variables(table: _Table, key: str) -> tuple[str, ...]:
 def _value(key: str, variable: str, environment: Mapping[str, str]) -> str:
     value = environment.get(variable, "")
     if not value:
-        raise _Wrong(f"{key}: the environment variable {variable} is not set")
+        raise _Wrong(f"{key}: the environment variable {variable} is not set; .env is not read for it")
     if not value.isascii() or not value.isprintable() or value != value.strip():
         raise _Wrong(f"{key}: the environment variable {variable} has characters that no header can carry")
     return value
@@ -255,7 +259,7 @@ def _secret(variable: str, environment: Mapping[str, str]) -> bytes:
     if len(value) < _LEAST_SECRET_CHARACTERS:
         raise _Wrong(
             f"secret_env: the environment variable {variable} has a secret of less than "
-            f"{_LEAST_SECRET_CHARACTERS} characters"
+            f"{_LEAST_SECRET_CHARACTERS} characters; openssl rand -base64 32 makes one"
         )
     return value.encode()
 

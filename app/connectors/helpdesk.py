@@ -116,6 +116,11 @@ class Helpdesk(ABC):
     async def choices(self, api: Api) -> Mapping[str, frozenset[str]]:
         """Return the values that exist, by head, as far as the helpdesk tells; for ``check``, which it answers."""
 
+    def lacking(self, *, writes: bool, notes: bool) -> Sequence[str]:
+        """Return the keys that its table lacks for writing values or notes, where it has to say how."""
+        del writes, notes
+        return ()
+
     @property
     def can_be_checked(self) -> bool:
         """Whether ``choices`` asks the helpdesk anything."""

@@ -107,7 +107,15 @@ class Receiver:
 def _is_admitted(connector: Connector, delivery: Delivery) -> bool:
     # The signature is looked at in any case, so that the time does not tell which of the two it was.
     is_authentic = connector.helpdesk.is_authentic(delivery, connector.secrets)
-    return is_authentic and (not connector.allow_from or is_from(delivery.address, connector.allow_from))
+    is_allowed = not connector.allow_from or is_from(delivery.address, connector.allow_from)
+    if is_authentic and not is_allowed:
+        logger.warning(
+            'a delivery with the right secret is refused, because allow_from does not have its address "%s"; '
+            "of a proxy's clients TRUSTED_PROXIES tells the address",
+            delivery.address,
+            extra={"connector": connector.name},
+        )
+    return is_authentic and is_allowed
 
 
 def _read(connector: Connector, delivery: Delivery) -> tuple[Received, dict[str, Sighting]]:

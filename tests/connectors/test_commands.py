@@ -18,6 +18,7 @@ from app.store.outbox import Ending, Terms, claim, finish
 from tests.connectors.connected import SECRET, SURE, TOKEN
 from tests.connectors.servers.dialect import running
 from tests.connectors.servers.generic import Generic
+from tests.processes import free_port
 
 TABLE = """
 [desk]
@@ -92,6 +93,75 @@ def test_an_address_with_nothing_behind_it_is_not_blamed_on_the_token(
     assert "FAIL  API: GET /tickets/1: answered 404; is api_url right?" in capsys.readouterr().out
 
 
+def test_an_address_that_cannot_be_reached_is_said_to_be_the_likely_mistake(
+    settings: Callable[[str], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings(TABLE.format(url=f"http://127.0.0.1:{free_port()}"))
+
+    assert main(["check"]) == 1
+
+    said = "ConnectError: All connection attempts failed; is api_url right, and can it be reached from here? It is http"
+    assert said in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("written", "instead", "said"),
+    [
+        ('write = "/tickets/{id}", ', "", "FAIL  api.write is missing, without which nothing can be written"),
+        ('read = "/tickets/{id}", ', "", "FAIL  api.read is missing"),
+        ("[desk.labels", 'on_suggest = "note"\n[desk.labels', "FAIL  api.note is missing"),
+        ("Billing =", "Biling =", 'FAIL  labels.department: the model has no label "Biling": is "Billing" meant?'),
+        ("labels.department", "labels.team", "FAIL  labels.team: the model has no such head; it has department, p"),
+    ],
+)
+def test_what_a_table_lacks_or_misspells_fails_before_a_ticket_comes(
+    settings: Callable[[str], None], capsys: pytest.CaptureFixture[str], written: str, instead: str, said: str
+) -> None:
+    helpdesk = Generic(token=TOKEN)
+    helpdesk.create("1")
+    with running(helpdesk) as url:
+        table = TABLE.format(url=url)
+        assert written in table
+        settings(table.replace(written, instead))
+
+        assert main(["check"]) == 1
+
+    assert said in capsys.readouterr().out
+
+
+def test_labels_that_only_people_use_may_have_words(
+    settings: Callable[[str], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    helpdesk = Generic(token=TOKEN)
+    helpdesk.create("1")
+    with running(helpdesk) as url:
+        settings(TABLE.format(url=url) + 'Legal = "Lawyers"\n')
+
+        assert main(["check"]) == 0, capsys.readouterr().out
+
+
+def test_a_file_without_a_table_is_said_to_have_none(
+    settings: Callable[[str], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings("")
+
+    assert main(["check"]) == 2
+    assert "has no table, so there are no connectors" in capsys.readouterr().err
+
+
+def test_without_a_model_it_is_said_how_to_get_one(
+    settings: Callable[[str], None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    settings(TABLE.format(url="http://127.0.0.1:9"))
+    monkeypatch.setenv("MODELS_BASE_DIR", str(tmp_path / "none"))
+
+    assert main(["check"]) == 1
+    assert "train one, or set MODELS_BASE_DIR or MODEL_VERSION" in capsys.readouterr().err
+
+
 def test_a_delivery_is_rehearsed_without_a_store_or_a_helpdesk(
     settings: Callable[[str], None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -135,6 +205,10 @@ def test_what_was_given_up_is_tried_again_on_demand(
         assert again is not None
         assert (again.ticket_ref, again.n_attempts) == ("7", 2)
     assert capsys.readouterr().out == "1 are tried again for a day from now on\n"
+    assert main(["send-again"]) == 0
+    assert capsys.readouterr().out == "nothing is given up; list shows what waits\n"
+    assert main(["send-again", "--job", "another"]) == 1
+    assert capsys.readouterr().err == "none of the jobs that were named is given up; list shows those that are\n"
 
 
 def give_up_one_job(database: Database) -> None:

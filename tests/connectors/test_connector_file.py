@@ -77,7 +77,7 @@ def test_no_table_is_no_connector(tmp_path: Path) -> None:
         (f'type = "generic"\nsecret_env = ["{CANARY}"]', "secret_env must be text"),
         ('type = "generic"\nsecret_env = ""', "secret_env must be text"),
         ('type = "generic"\nsecret_env = " , "', "secret_env is missing"),
-        ('type = "generic"\nsecret_env = "NOWHERE"', "secret_env: the environment variable NOWHERE is not set"),
+        ('type = "generic"\nsecret_env = "NOWHERE"', "environment variable NOWHERE is not set; .env is not read"),
         ('type = "generic"\nsecret_env = "EMPTY"', "secret_env: the environment variable EMPTY is not set"),
         ('type = "generic"\nsecret_env = "SHORT"', "secret_env: the environment variable SHORT has a secret of less"),
         ('type = "generic"\nsecret_env = "NOT_ASCII"', "NOT_ASCII has characters that no header can carry"),
@@ -129,6 +129,8 @@ def test_no_table_is_no_connector(tmp_path: Path) -> None:
         (f'{LISTENING}pointers.id = "id"', "pointers.id must begin with a slash"),
         (f"{LISTENING}pointers = 7", "pointers must be a table of texts"),
         (f'{LISTENING}api.delete = "/x"', "api.delete is none of"),
+        (f'{LISTENING}api.read = "tickets/{{id}}"', 'api.read "tickets/{id}" must begin with a slash'),
+        (f'{LISTENING}api.note = "/notes"', 'api.note "/notes" must have {id} where'),
         (f'{LISTENING}api.method = "GET"', 'api.method "GET" is none of'),
         (f"{LISTENING}closed = 7", "closed must be a list"),
         ('secret_env = "DESK_SECRET"', "type is missing"),
@@ -156,6 +158,7 @@ def test_what_is_wrong_in_a_table_is_said_with_file_table_and_key(tmp_path: Path
         ('["a\\nb"]\n', "[a\\nb] a name has lower-case letters"),
         (f'[desk]\nsecret_env = {CANARY}"\n', "line 2"),
         ("[desk]\n[desk]\n", "line 2"),
+        ("[desk\n", "is not TOML: Expected"),
     ],
 )
 def test_what_is_wrong_with_the_file_is_said_and_where(tmp_path: Path, text: str, said: str) -> None:
@@ -169,9 +172,14 @@ def test_what_is_wrong_with_the_file_is_said_and_where(tmp_path: Path, text: str
 
 def test_a_file_that_is_not_there_or_not_text_is_said(tmp_path: Path) -> None:
     (tmp_path / "connectors.toml").write_bytes(b"\xff")
-    for path in (tmp_path / "connectors.toml", tmp_path / "none.toml", tmp_path):
-        with pytest.raises(ConnectorFileError, match=str(path)):
+    for path, said in {
+        tmp_path / "connectors.toml": "is not UTF-8 at byte 1: save it as UTF-8",
+        tmp_path / "none.toml": "cannot be read: No such file or directory",
+        tmp_path: "cannot be read: Is a directory",
+    }.items():
+        with pytest.raises(ConnectorFileError) as caught:
             read_connectors(path, ENVIRONMENT)
+        assert str(caught.value) == f"{path}: {said}"
 
 
 def test_a_start_with_a_wrong_file_ends_with_one_line_and_code_2(

@@ -190,3 +190,20 @@ def test_a_helpdesk_may_look_whether_the_address_is_there(connected: ConnectedSe
     there, nowhere = (connected.service.request("HEAD", f"/hooks/{name}") for name in ("desk", "dask"))
 
     assert (there.status_code, there.content, nowhere.status_code) == (200, b"", 404)
+
+
+def test_who_has_the_secret_and_is_not_in_allow_from_is_refused_and_the_operator_told(
+    start_connected: StartConnected, caplog: pytest.LogCaptureFixture
+) -> None:
+    connected = start_connected(TABLE.format(url="http://127.0.0.1:9") + 'allow_from = ["203.0.113.0/24"]\n')
+    body = json.dumps({"id": "7", **SURE}).encode()
+
+    def status(address: str, headers: Mapping[str, str]) -> int:
+        peer = (address, 5000)
+        return connected.service.request("POST", "/hooks/desk", peer=peer, content=body, headers=headers).status_code
+
+    assert status("198.51.100.1", {}) == 401
+    assert "allow_from" not in caplog.text
+    assert status("198.51.100.1", signed(body)) == 401
+    assert 'allow_from does not have its address "198.51.100.1"' in caplog.text
+    assert status("203.0.113.9", signed(body)) == 200

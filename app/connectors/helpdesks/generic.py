@@ -36,6 +36,7 @@ _API: Final[Mapping[str, str]] = {
     "note_field": "body",
     "check": "",
 }
+_PATHS: Final = ("read", "write", "note", "check")
 _METHODS: Final = ("PATCH", "PUT", "POST")
 _SIGNATURES: Final = ("standard-webhooks", "hub-sha256", "secret")
 
@@ -59,6 +60,8 @@ class GenericHelpdesk(Helpdesk):
         self._api = {**_API, **_texts(others, "api", known=_API)}
         if self._api["method"] not in _METHODS:
             raise OptionError(f'api.method "{self._api["method"]}" is none of {", ".join(_METHODS)}')
+        for name in _PATHS:
+            _check_path(name, self._api[name])
         closed = others.get("closed", ["closed", "resolved", "solved", "done"])
         if not isinstance(closed, list):
             raise OptionError("closed must be a list of the values that the status of a closed ticket has")
@@ -140,6 +143,10 @@ class GenericHelpdesk(Helpdesk):
             await api.get(self._api["check"])
         return {}
 
+    def lacking(self, *, writes: bool, notes: bool) -> Sequence[str]:
+        needed = ["read", *["write"] * writes, *["note"] * notes] if writes or notes else []
+        return [f"api.{name}" for name in needed if not self._api[name]]
+
     @property
     def can_be_checked(self) -> bool:
         return bool(self._api["check"])
@@ -149,6 +156,15 @@ class GenericHelpdesk(Helpdesk):
         if not template:
             raise RefusedError(f"api.{name} is missing in the connector's table", 0)
         return template.replace("{id}", path_part(ref))
+
+
+def _check_path(name: str, path: str) -> None:
+    if path and not path.startswith("/"):
+        raise OptionError(
+            f'api.{name} "{path}" must begin with a slash, as in /tickets/{{id}}: api_url stands before it'
+        )
+    if path and name != "check" and "{id}" not in path:
+        raise OptionError(f'api.{name} "{path}" must have {{id}} where the id of the ticket belongs')
 
 
 def _texts(others: Mapping[str, Any], key: str, known: Mapping[str, str] | None = None) -> dict[str, str]:
