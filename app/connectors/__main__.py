@@ -119,6 +119,8 @@ def _list(settings: Settings, connectors: Sequence[Connector]) -> int:
         for job in view.dead:
             if job.connector == connector.name:
                 sys.stdout.write(f"  given up {job.job_id}: ticket {job.ticket_ref}: {job.result}\n")
+    if view.dead:
+        sys.stdout.write("when the cause is gone, python -m app.connectors send-again tries again what was given up\n")
     return 0
 
 

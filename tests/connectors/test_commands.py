@@ -198,6 +198,7 @@ def test_what_was_given_up_is_tried_again_on_demand(
         listed = capsys.readouterr().out
         assert "waiting: 0, given up: 1" in listed
         assert "ticket 7: answered 422" in listed
+        assert "python -m app.connectors send-again tries again what was given up" in listed
 
         assert main(["send-again"]) == 0
 
