@@ -59,6 +59,13 @@ def required_text(value: object, name: str) -> str:
     return text
 
 
+def required_list(value: object, name: str) -> list[Any]:
+    """Return a list; raise ``UnreadableError`` if it is none, since that is not the same as an empty one."""
+    if not isinstance(value, list):
+        raise UnreadableError(f"{name} is not listed as it is documented")
+    return value
+
+
 def as_milliseconds(value: object) -> int | None:
     """Return a time, in ISO 8601 or in seconds or milliseconds since 1970, in milliseconds; None if it is neither."""
     if isinstance(value, str):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from app.connectors.api import RefusedError, path_part
 from app.connectors.helpdesk import DEPARTMENT, PRIORITY, Helpdesk
 from app.connectors.helpdesks.paging import Page, by_time_of_change
-from app.connectors.json_content import as_milliseconds, as_text, at_pointer, json_object, required_text
+from app.connectors.json_content import as_milliseconds, as_text, at_pointer, json_object, required_list, required_text
 from app.connectors.notes import as_html
 from app.connectors.sighting import Sighting
 
@@ -152,8 +152,7 @@ class FreshdeskHelpdesk(Helpdesk):
             "page": number,
         }
         answer = await api.get(_TICKETS, query)
-        content = answer.json()
-        tickets = content if isinstance(content, list) else []
+        tickets = required_list(answer.json(), "what changed")
         following = str(number + 1) if _has_next(answer.headers) else None
         return Page([self._sighting(ticket, has_text=False) for ticket in tickets], following)
 
@@ -163,8 +162,7 @@ class FreshdeskHelpdesk(Helpdesk):
         while has_next:
             number += 1
             answer = await api.get(_GROUPS, {"per_page": _ROWS_A_PAGE, "page": number})
-            content = answer.json()
-            groups = content if isinstance(content, list) else []
+            groups = required_list(answer.json(), "what groups there are")
             found |= {text for group in groups if (text := as_text(at_pointer(group, "/id"))) is not None}
             has_next = bool(groups) and _has_next(answer.headers)
         known = {"priority": _PRIORITIES, "group_id": frozenset(found)}

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from app.connectors.api import path_part
 from app.connectors.helpdesk import PRIORITY, Helpdesk, OptionError, Options
 from app.connectors.helpdesks.paging import Page, by_time_of_change
-from app.connectors.json_content import as_milliseconds, as_text, at_pointer, json_value, required_text
+from app.connectors.json_content import as_milliseconds, as_text, at_pointer, json_value, required_list, required_text
 from app.connectors.notes import as_html
 from app.connectors.sighting import Sighting, UnreadableError
 from app.connectors.signatures import is_in_window, is_signed
@@ -176,8 +176,8 @@ class HubSpotHelpdesk(Helpdesk):
             "after": name or "0",
         }
         answer = (await api.call("POST", f"{_TICKETS}/search", body=body)).json()
-        found = at_pointer(answer, "/results")
-        sightings = [self._sighting(ticket) for ticket in (found if isinstance(found, list) else [])]
+        found = required_list(at_pointer(answer, "/results"), "what changed")
+        sightings = [self._sighting(ticket) for ticket in found]
         return Page(sightings, as_text(at_pointer(answer, "/paging/next/after")))
 
     async def choices(self, api: Api) -> Mapping[str, frozenset[str]]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from app.connectors.api import RefusedError, path_part
 from app.connectors.helpdesk import DEPARTMENT, PRIORITY, Helpdesk, OptionError, Options
-from app.connectors.json_content import as_milliseconds, as_text, at_pointer, json_object, required_text
+from app.connectors.json_content import as_milliseconds, as_text, at_pointer, json_object, required_list, required_text
 from app.connectors.notes import as_html
 from app.connectors.sighting import Sighting, UnreadableError
 from app.connectors.signatures import is_signed
@@ -212,8 +212,7 @@ async def _search(api: Api, kinds: str, begin: int, end: int | None) -> list[Any
     while following is not None:
         pagination = {"per_page": _A_PAGE} | ({"starting_after": following} if following else {})
         answer = (await api.call("POST", f"/{kinds}/search", body={"query": query, "pagination": pagination})).json()
-        page = at_pointer(answer, f"/{kinds}")
-        found += page if isinstance(page, list) else []
+        found += required_list(at_pointer(answer, f"/{kinds}"), "what changed")
         following = as_text(at_pointer(answer, "/pages/next/starting_after"))
     return found
 
@@ -224,8 +223,8 @@ async def _admin_id(api: Api) -> str:
 
 
 async def _team_ids(api: Api) -> frozenset[str]:
-    teams = at_pointer((await api.get("/teams")).json(), "/teams")
-    ids = (as_text(at_pointer(team, "/id")) for team in (teams if isinstance(teams, list) else []))
+    teams = required_list(at_pointer((await api.get("/teams")).json(), "/teams"), "what teams there are")
+    ids = (as_text(at_pointer(team, "/id")) for team in teams)
     return frozenset(filter(None, ids))
 
 

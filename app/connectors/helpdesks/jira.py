@@ -16,7 +16,7 @@ from app.connectors.api import RefusedError, path_part
 from app.connectors.helpdesk import DEPARTMENT, PRIORITY, Helpdesk, OptionError, Options
 from app.connectors.helpdesks.jira_fields import KNOWN, field_value, text_of, word_of, words_of
 from app.connectors.helpdesks.paging import Page, by_time_of_change
-from app.connectors.json_content import as_milliseconds, as_text, at_pointer, json_object, required_text
+from app.connectors.json_content import as_milliseconds, as_text, at_pointer, json_object, required_list, required_text
 from app.connectors.sighting import Sighting, UnreadableError
 from app.connectors.signatures import has_secret, is_signed
 
@@ -138,10 +138,11 @@ class JiraHelpdesk(Helpdesk):
 
     async def has_note(self, api: Api, ref: str, marker: str) -> bool:
         query: dict[str, str | int] = {"orderBy": "-created", "maxResults": _COMMENTS_LOOKED_AT}
-        comments = at_pointer((await api.get(f"{_ISSUE}/{path_part(ref)}/comment", query)).json(), "/comments")
+        content = (await api.get(f"{_ISSUE}/{path_part(ref)}/comment", query)).json()
+        comments = required_list(at_pointer(content, "/comments"), "what comments there are")
         # How Jira writes the brackets of the mark when it is asked, is for its markup to say.
         bare = marker.strip("[]")
-        return any(bare in (text_of(at_pointer(comment, "/body")) or "") for comment in comments or ())
+        return any(bare in (text_of(at_pointer(comment, "/body")) or "") for comment in comments)
 
     async def changed_since(self, api: Api, since_ms: int) -> AsyncIterator[Sighting]:
         await _check_token(api)
@@ -151,7 +152,7 @@ class JiraHelpdesk(Helpdesk):
     async def _page(self, api: Api, since_ms: int, name: str | None) -> Page:
         """Return issues that changed since then, without their text: a page of descriptions may be too large."""
         content = await self._found(api, f"updated >= {since_ms} ORDER BY updated ASC", _ISSUES_A_PAGE, name)
-        issues = at_pointer(content, "/issues") or []
+        issues = required_list(at_pointer(content, "/issues"), "what changed")
         following = as_text(at_pointer(content, "/nextPageToken"))
         total, start = at_pointer(content, "/total"), at_pointer(content, "/startAt")
         if isinstance(total, int) and isinstance(start, int) and start + len(issues) < total:
@@ -175,7 +176,7 @@ class JiraHelpdesk(Helpdesk):
         """Return what the newest issue may be changed to: which values there are, depends on its project and type."""
         await _check_token(api)
         found = await self._found(api, "updated >= 0 ORDER BY updated DESC", 1)
-        ref = as_text(at_pointer(found, "/issues/0/id"))
+        ref = as_text(at_pointer(required_list(at_pointer(found, "/issues"), "the newest issue"), "/0/id"))
         if ref is None:
             return {}
         kinds = await _fields_of(api, ref)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from app.connectors.api import path_part
-from app.connectors.json_content import as_text, at_pointer, required_text
+from app.connectors.json_content import as_text, at_pointer, required_list, required_text
 from app.connectors.sighting import UnreadableError
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ _CHANGES: Final = (
 
 def objects(content: object) -> list[dict[str, Any]]:
     """Return what a page of the API lists."""
-    items = at_pointer(content, "/items")
-    return [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
+    items = required_list(at_pointer(content, "/items"), "what there is")
+    return [item for item in items if isinstance(item, dict)]
 
 
 async def changes_of(api: Api, refs: Sequence[str], *, since: str | None = None) -> list[dict[str, Any]]:

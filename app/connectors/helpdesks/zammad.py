@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from app.connectors.api import RefusedError, path_part
 from app.connectors.helpdesk import DEPARTMENT, PRIORITY, Helpdesk
 from app.connectors.helpdesks.paging import Page, by_time_of_change
-from app.connectors.json_content import as_milliseconds, as_text, at_pointer, json_object, required_text
+from app.connectors.json_content import as_milliseconds, as_text, at_pointer, json_object, required_list, required_text
 from app.connectors.sighting import Sighting
 from app.connectors.signatures import is_signed
 
@@ -123,14 +123,14 @@ class ZammadHelpdesk(Helpdesk):
             "per_page": _TICKETS_A_PAGE,
             "page": number,
         }
-        content = (await api.get(f"{_TICKETS}/search", _EXPAND | query)).json()
-        tickets = content if isinstance(content, list) else []
+        tickets = required_list((await api.get(f"{_TICKETS}/search", _EXPAND | query)).json(), "what changed")
         following = str(number + 1) if len(tickets) == _TICKETS_A_PAGE else None
         return Page([self._sighting(ticket) for ticket in tickets], following)
 
     async def choices(self, api: Api) -> Mapping[str, frozenset[str]]:
         """Return priorities, and the groups that the token's user works in: others it could not write to again."""
-        priorities = (await api.get("/api/v1/ticket_priorities")).json()
+        answer = await api.get("/api/v1/ticket_priorities")
+        priorities = required_list(answer.json(), "what priorities there are")
         names = (_word(item) for item in priorities if at_pointer(item, "/active") is not False)
         found = {"priority": frozenset(name for name in names if name), "group": frozenset(await _groups(api))}
         return {head: found[name] for head, name in self.options.fields.items() if name in found}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from app.connectors.api import RefusedError, path_part
 from app.connectors.helpdesk import DEPARTMENT, PRIORITY, Helpdesk
-from app.connectors.json_content import as_milliseconds, as_text, at_pointer, json_object, required_text
+from app.connectors.json_content import as_milliseconds, as_text, at_pointer, json_object, required_list, required_text
 from app.connectors.sighting import Sighting
 from app.connectors.signatures import is_in_window, is_signed
 
@@ -175,8 +175,7 @@ async def _pages(api: Api, path: str, name: str, query: Mapping[str, str | int])
     after: str | None = None
     while True:
         content = (await api.get(path, query if after is None else {**query, "page[after]": after})).json()
-        rows = at_pointer(content, f"/{name}")
-        yield rows if isinstance(rows, list) else []
+        yield required_list(at_pointer(content, f"/{name}"), f"what {name} there are")
         after = as_text(at_pointer(content, "/meta/after_cursor"))
         if after is None or at_pointer(content, "/meta/has_more") is not True:
             return
