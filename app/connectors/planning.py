@@ -28,7 +28,9 @@ def plan(connector: Connector, answer: Answer, ticket: HelpdeskTicket) -> Plan:
     if ticket.is_closed:
         # Some helpdesks would open it again.
         return Plan({}, None, ("the ticket is closed",))
-    free = {head for head in (*answer.set, *answer.suggest) if _is_free(connector, ticket, head)}
+    # What waited may be older than the table, from which a head was taken out since.
+    heads = [head for head in (*answer.set, *answer.suggest) if head in connector.write]
+    free = {head for head in heads if _is_free(connector, ticket, head)}
     values: dict[str, str] = {}
     said: list[str] = []
     for head, label in answer.set.items():
@@ -38,6 +40,8 @@ def plan(connector: Connector, answer: Answer, ticket: HelpdeskTicket) -> Plan:
             said.append(f"{head} is {word} already")
         elif head in free:
             values[head] = word
+        elif head not in connector.write:
+            said.append(f"{head} is not among what is written")
         else:
             said.append(f"{head} left as somebody set it")
     suggest = {head: suggestion for head, suggestion in answer.suggest.items() if head in free}
