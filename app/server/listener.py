@@ -7,8 +7,11 @@ and a client that opens a connection for each request, as most health checks do,
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import ctypes
 import logging
 import socket
+import struct
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -19,6 +22,11 @@ logger = logging.getLogger(__name__)
 _MAX_ACCEPTED_AT_ONCE: Final = 256
 # When the system has no more descriptors or memory for connections, asking again at once would be a busy loop.
 _PAUSE_SECONDS: Final = 0.5
+# Linux has it; Python does not name it.
+_SO_ATTACH_FILTER: Final = 26
+# In the system's packet language (bpf_insn: code, jump if true, jump if false, constant), over the TCP header: take its
+# byte of flags; with the flag SYN, which begins a connection, drop the packet, else let all of it pass.
+_NO_NEW_CONNECTION: Final = ((0x30, 0, 0, 13), (0x45, 0, 1, 0x02), (0x06, 0, 0, 0), (0x06, 0, 0, 0xFFFFFFFF))
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -53,12 +61,25 @@ class Listener:
         bound.setblocking(False)  # noqa: FBT003 - its only argument
         self._resume()
 
+    def turn_away(self) -> None:
+        """Let no further connection begin, while those that have begun are completed and accepted.
+
+        A socket that is closed resets what the system has completed since the last look at it. Whoever is turned away
+        asks again after a second, and then nobody is there, which is no lost request. Where the system cannot do it,
+        nothing happens.
+        """
+        program = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *each) for each in _NO_NEW_CONNECTION))
+        # How many instructions there are, and where (sock_fprog).
+        where = struct.pack("@HP", len(_NO_NEW_CONNECTION), ctypes.addressof(program))
+        with contextlib.suppress(OSError):
+            self._socket.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, where)
+
     def close(self) -> None:
         """Accept what waits, then stop listening."""
+        self._loop.remove_reader(self._socket)
         self._accept()
         if self._pause is not None:
             self._pause.cancel()
-        self._loop.remove_reader(self._socket)
         self._socket.close()
 
     def _resume(self) -> None:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _SWEEP_SECONDS: Final = 0.25
+_HANDSHAKE_SECONDS: Final = 0.1
 _STOP_SWEEP_SECONDS: Final = 0.05
 # At the end a request may be on its way on a connection that looks idle; after this time it is not.
 _QUIET_SECONDS: Final = 0.5
@@ -123,6 +124,10 @@ class DrainingServer(Server):
         """Stop listening, answer the requests that are there, and close every connection."""
         logger.info("stopping", extra={"connections": len(self.server_state.connections)})
         self.server_state.draining = True
+        for listener in self._listeners:
+            listener.turn_away()
+        # What has begun to connect may still be on its way.
+        await asyncio.sleep(_HANDSHAKE_SECONDS)
         for listener in self._listeners:
             listener.close()
         started = time.monotonic()
