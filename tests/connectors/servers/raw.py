@@ -13,10 +13,7 @@ from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+import pytest
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 
@@ -85,6 +82,12 @@ def raw_server(*pieces: bytes, pause_seconds: float = 0.0, tls: ssl.SSLContext |
 
 def make_certificate(directory: Path, host: str = "127.0.0.1") -> tuple[Path, ssl.SSLContext]:
     """Return the file of a certificate that signs itself, and what a server that has it needs."""
+    # Comes with requirements-dev.lock alone.
+    x509 = pytest.importorskip("cryptography.x509", reason="comes with requirements-dev.lock")
+    from cryptography.hazmat.primitives import hashes, serialization  # noqa: PLC0415
+    from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415
+    from cryptography.x509.oid import NameOID  # noqa: PLC0415
+
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "tests")])
     now = datetime.now(UTC)
